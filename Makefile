@@ -1,0 +1,119 @@
+# memprof: works alone; ./configure (from configure.ac) is optional and only
+# writes build/config.mak, which is included here. "make help" lists the targets.
+
+-include build/config.mak
+
+PYTHON ?= python3
+CC ?= gcc
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+SANITIZE ?=
+
+# NO NEED TO CHANGE ANYTHING BELOW --------------------------------------------
+
+WARN = -Wall -Wextra -Wpedantic -Wshadow -Wpointer-arith -Wstrict-prototypes \
+       -Wmissing-prototypes -Wundef -Wvla
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+BASE = -std=c11 -fPIC -fvisibility=hidden -pthread -Iinclude -DMEMPROF_VERSION='"$(VERSION)"' \
+       $(WARN) $(CFLAGS)
+
+# The one list of sources: every .c of lib/ (pymod/build_ext.py has the same rule).
+LIB_SOURCES := $(sort $(wildcard lib/*.c lib/os/*.c))
+EXT_SOURCES := $(LIB_SOURCES) $(sort $(wildcard lib/py/*.c pymod/memprof/*.c))
+HEADERS := $(sort $(wildcard lib/*.h lib/os/*.h lib/py/*.h include/memprof/*.h))
+C_TESTS := $(sort $(wildcard tests/c/test_*.c))
+
+O = build/obj$(SANITIZE)
+LIB_OBJECTS := $(LIB_SOURCES:%.c=$O/%.o)
+C_TEST_BINARIES := $(C_TESTS:tests/c/%.c=$O/%)
+VENV = build/venv
+VENV_PYTHON = $(VENV)/bin/python
+EXT_SUFFIX = $(shell $(PYTHON) -c "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))")
+PY_INCLUDE = $(shell $(PYTHON) -c "import sysconfig; print(sysconfig.get_path('include'))")
+PY_TAG = $(shell $(PYTHON) -c "import sys; print(sys.implementation.cache_tag + sys.abiflags)")
+EXT = pymod/memprof/_core$(EXT_SUFFIX)
+EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
+
+.PHONY: all lib ext setup demo check check-c check-py lint install clean help \
+        check-asan check-ubsan check-tsan fuzz bench
+
+all: lib ext                ## build the C library and the extension
+
+lib: build/libmemprof.a build/libmemprof.so build/memprof.pc  ## build libmemprof.a and .so
+
+ext: $(EXT)                 ## build the Python extension in place
+
+setup:                      ## install what is missing: system packages, virtual environment
+	@sh .ci/setup $(PYTHON)
+	@$(MAKE) --no-print-directory $(VENV)/ready
+
+demo: setup                 ## trace a small service that leaks, and print the leak report
+	@$(MAKE) --no-print-directory ext
+	$(VENV_PYTHON) -m memprof --leaks tests/programs/service.py
+
+check: setup                ## cmocka and pytest suites
+	@$(MAKE) --no-print-directory lib ext
+	@$(MAKE) --no-print-directory lint check-c check-py
+
+$(VENV)/ready: pyproject.toml pymod/build_ext.py
+	test -x $(VENV_PYTHON) || $(PYTHON) -m venv $(VENV)
+	$(VENV_PYTHON) -m pip install -q --disable-pip-version-check 'setuptools>=77' wheel
+	$(VENV_PYTHON) -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[test]'
+	touch $@
+
+$O/%.o: %.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -c $< -o $@
+
+build/libmemprof.a: $(LIB_OBJECTS)
+	ar rcs $@ $^
+
+build/libmemprof.so: $(LIB_OBJECTS)
+	$(CC) $(BASE) -shared -Wl,-soname,libmemprof.so.0 $^ -o $@
+
+build/memprof.pc: Makefile pyproject.toml
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: memprof' 'Version: $(VERSION)' \
+	  'Description: memory profiler and leak tracer, C library' \
+	  'Libs: -L$${prefix}/lib -lmemprof -pthread' 'Cflags: -I$${prefix}/include' > $@
+
+build/ext-$(PY_TAG)/%.o: %.c $(HEADERS) $(wildcard pymod/memprof/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -isystem $(PY_INCLUDE) -c $< -o $@
+
+$(EXT): $(EXT_OBJECTS)
+	$(CC) $(BASE) -shared $^ -o $@
+
+check-c: $(C_TEST_BINARIES) ## C suites only
+	@set -e; for t in $^; do CMOCKA_MESSAGE_OUTPUT=stdout $$t; done
+
+$O/test_%: tests/c/test_%.c tests/c/test.h $(LIB_OBJECTS)
+	$(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -Ilib $< $(LIB_OBJECTS) -lcmocka -o $@
+
+check-asan check-ubsan check-tsan: check-%:  ## C suites under a sanitizer
+	$(MAKE) check-c SANITIZE=-$(patsubst asan,address,$(patsubst ubsan,undefined,$(patsubst tsan,thread,$*)))
+
+check-py: ext               ## pytest suite only
+	$(VENV_PYTHON) -m pytest tests/py -q
+
+lint:                       ## dependency law, header checks, sizes
+	@$(PYTHON) tests/lint/house.py
+	@for h in $(filter lib/%.h include/memprof/memprof.h,$(filter-out lib/py/%,$(HEADERS))); do \
+	  $(CC) -std=c11 -fsyntax-only -Wall -Iinclude -x c $$h || exit 1; done
+
+install: lib                ## install library, headers and pkg-config file under PREFIX
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/memprof
+	install -m 644 build/libmemprof.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 build/libmemprof.so $(DESTDIR)$(PREFIX)/lib/libmemprof.so.0
+	ln -sf libmemprof.so.0 $(DESTDIR)$(PREFIX)/lib/libmemprof.so
+	install -m 644 build/memprof.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 include/memprof/*.h $(DESTDIR)$(PREFIX)/include/memprof
+
+configure: configure.ac
+	autoconf
+
+clean:                      ## remove what was built
+	rm -rf build pymod/memprof/*.so configure config.log config.status autom4te.cache
+
+help:                       ## this list
+	@sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  %-36s %s\n", $$1, $$2}'

@@ -1,0 +1,182 @@
+#define _GNU_SOURCE
+#include "mem.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static _Atomic size_t mapped;
+static _Atomic long fail_countdown;
+
+static size_t
+page_round(size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (size + page - 1) & ~(page - 1);
+}
+
+static bool
+must_fail(void)
+{
+    if (atomic_load_explicit(&fail_countdown, memory_order_relaxed) == 0)
+        return false;
+    return atomic_fetch_sub(&fail_countdown, 1) == 1;
+}
+
+static void *
+map_pages(size_t size, int extra_flags)
+{
+    if (must_fail())
+        return NULL;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void *
+mp_mem_new(size_t size)
+{
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    size = page_round(size ? size : 1);
+    void *memory = map_pages(size, 0);
+    if (memory)
+        atomic_fetch_add_explicit(&mapped, size, memory_order_relaxed);
+    return memory;
+}
+
+void
+mp_mem_free(void *memory, size_t size)
+{
+    if (!memory)
+        return;
+    size = page_round(size ? size : 1);
+    munmap(memory, size);
+    atomic_fetch_sub_explicit(&mapped, size, memory_order_relaxed);
+}
+
+void *
+mp_mem_new_sparse(size_t size)
+{
+    size = page_round(size);
+    void *memory = map_pages(size, MAP_NORESERVE);
+    if (memory)
+        madvise(memory, size, MADV_NOHUGEPAGE);
+    return memory;
+}
+
+void
+mp_mem_free_sparse(void *memory, size_t size)
+{
+    if (memory)
+        munmap(memory, page_round(size));
+}
+
+void
+mp_mem_clear_sparse(void *memory, size_t size)
+{
+    madvise(memory, page_round(size), MADV_DONTNEED);
+}
+
+void *
+mp_mem_grow(void *memory, size_t old_size, size_t size)
+{
+    if (!memory)
+        return mp_mem_new(size);
+    if (size > SIZE_MAX / 2 || must_fail())
+        return NULL;
+    old_size = page_round(old_size ? old_size : 1);
+    size = page_round(size ? size : 1);
+    if (size == old_size)
+        return memory;
+    void *grown = mremap(memory, old_size, size, MREMAP_MAYMOVE);
+    if (grown == MAP_FAILED)
+        return NULL;
+    atomic_fetch_add_explicit(&mapped, size - old_size, memory_order_relaxed);
+    return grown;
+}
+
+size_t
+mp_mem_mapped(void)
+{
+    return atomic_load_explicit(&mapped, memory_order_relaxed);
+}
+
+size_t
+mp_mem_resident(const void *memory, size_t size)
+{
+    enum { BATCH = 1024 };
+    unsigned char present[BATCH];
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t resident = 0;
+
+    for (size_t at = 0; at < size; at += BATCH * page) {
+        const size_t left = size - at;
+        const size_t length = left < BATCH * page ? left : BATCH * page;
+        if (mincore((char *)memory + at, length, present))
+            continue;
+        for (size_t i = 0; i < (length + page - 1) / page; i++)
+            resident += (present[i] & 1) * page;
+    }
+    return resident;
+}
+
+void
+mp_mem_fail_nth(long n)
+{
+    atomic_store(&fail_countdown, n);
+}
+
+/* ---- arena ---------------------------------------------------------------- */
+
+enum { CHUNK_SIZE = 1 << 18 };
+
+struct mp_arena_chunk {
+    struct mp_arena_chunk *previous;
+    size_t size;
+    _Atomic size_t used;
+};
+
+static struct mp_arena_chunk *
+new_chunk(size_t payload, struct mp_arena_chunk *previous)
+{
+    const size_t needed = payload + sizeof(struct mp_arena_chunk);
+    const size_t size = needed > CHUNK_SIZE ? needed : CHUNK_SIZE;
+    struct mp_arena_chunk *chunk = mp_mem_new(size);
+    if (!chunk)
+        return NULL;
+    chunk->previous = previous;
+    chunk->size = size;
+    atomic_store(&chunk->used, sizeof(struct mp_arena_chunk));
+    return chunk;
+}
+
+void *
+mp_arena_new(struct mp_arena *arena, size_t size)
+{
+    size = (size + 7) & ~(size_t)7;
+    for (;;) {
+        struct mp_arena_chunk *chunk = atomic_load(&arena->chunk);
+        if (chunk) {
+            const size_t at = atomic_fetch_add(&chunk->used, size);
+            if (at <= chunk->size && size <= chunk->size - at)
+                return (char *)chunk + at;
+        }
+        struct mp_arena_chunk *fresh = new_chunk(size, chunk);
+        if (!fresh)
+            return NULL;
+        if (!atomic_compare_exchange_strong(&arena->chunk, &chunk, fresh))
+            mp_mem_free(fresh, fresh->size); /* another thread was first */
+    }
+}
+
+void
+mp_arena_destroy(struct mp_arena *arena)
+{
+    struct mp_arena_chunk *chunk = atomic_exchange(&arena->chunk, NULL);
+    while (chunk) {
+        struct mp_arena_chunk *previous = chunk->previous;
+        mp_mem_free(chunk, chunk->size);
+        chunk = previous;
+    }
+}

@@ -1,0 +1,93 @@
+#include "compat.h"
+
+#include "code.h"
+
+#include <string.h>
+
+#include "../linetable.h"
+#include "../tracer.h"
+
+/* ---- text ---------------------------------------------------------------------- */
+
+static char *
+put_utf8(char *out, Py_UCS4 c)
+{
+    if (c < 0x80) {
+        *out++ = (char)c;
+        return out;
+    }
+    if (c >= 0x10000) {
+        *out++ = (char)(0xf0 | c >> 18);
+        *out++ = (char)(0x80 | (c >> 12 & 0x3f));
+    } else if (c >= 0x800) {
+        *out++ = (char)(0xe0 | c >> 12);
+    } else {
+        *out++ = (char)(0xc0 | c >> 6);
+        *out++ = (char)(0x80 | (c & 0x3f));
+        return out;
+    }
+    *out++ = (char)(0x80 | (c >> 6 & 0x3f));
+    *out++ = (char)(0x80 | (c & 0x3f));
+    return out;
+}
+
+/* Name id of a Python string. PyUnicode_AsUTF8 would allocate. */
+static uint32_t
+intern_text(struct mp_thread *self, PyObject *text)
+{
+    struct mp_names *names = &mp_tracer.depot.names;
+    if (!text || !PyUnicode_Check(text))
+        return 0;
+    const Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+    if (PyUnicode_IS_COMPACT_ASCII(text))
+        return mp_names_intern(names, PyUnicode_DATA(text), (size_t)length);
+    if (!mp_thread_reserve_text(self, (size_t)length * 4))
+        return 0;
+    char *end = self->text;
+    for (Py_ssize_t i = 0; i < length; i++)
+        end = put_utf8(end, PyUnicode_READ_CHAR(text, i));
+    return mp_names_intern(names, self->text, (size_t)(end - self->text));
+}
+
+/* ---- location -------------------------------------------------------------------- */
+
+static uint32_t
+resolve(struct mp_thread *self, const struct mp_frame_key *frame)
+{
+    const PyCodeObject *code = (const PyCodeObject *)frame->code;
+    const int64_t offset = (int64_t)(frame->ip - mp_code_start(code));
+    const struct mp_location location = {
+        .file = intern_text(self, code->co_filename),
+        .function = intern_text(self, code->co_qualname),
+        .first_line = (uint32_t)code->co_firstlineno,
+        .line = mp_linetable_line((const uint8_t *)PyBytes_AS_STRING(code->co_linetable),
+                                  (size_t)PyBytes_GET_SIZE(code->co_linetable),
+                                  code->co_firstlineno, offset),
+    };
+    mp_tracer_mark_code(frame->code);
+    return mp_depot_location(&mp_tracer.depot, &location);
+}
+
+static struct mp_location_slot *
+slot_of(struct mp_thread *self, uintptr_t ip)
+{
+    return &self->locations[mp_hash_mix(ip, 0) >> 20 & (MP_LOCATION_SLOTS - 1)];
+}
+
+uint32_t
+mp_code_location(struct mp_thread *self, const struct mp_frame_key *frame)
+{
+    struct mp_location_slot *slot = slot_of(self, frame->ip);
+    if (slot->ip == frame->ip)
+        return slot->location;
+    const uint32_t location = resolve(self, frame);
+    if (location)
+        *slot = (struct mp_location_slot){frame->ip, location};
+    return location;
+}
+
+void
+mp_code_forget(struct mp_thread *self)
+{
+    memset(self->locations, 0, sizeof self->locations);
+}

@@ -1,0 +1,126 @@
+/* compat: the differences between CPython versions; the only PY_VERSION_HEX.
+ *
+ * A difference is an inline function here, or a header frame_3xx.h where it is
+ * the layout of the interpreter's frames. Everything is readable in an allocator
+ * hook: plain loads, no reference counts, no lock, no allocation.
+ */
+#ifndef MP_COMPAT_H
+#define MP_COMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#if PY_VERSION_HEX >= 0x03100000
+#error "memprof does not know the frames of this Python yet"
+#elif PY_VERSION_HEX >= 0x030E0000
+#include "frame_314.h"
+#elif PY_VERSION_HEX >= 0x030D0000
+#include "frame_313.h"
+#elif PY_VERSION_HEX >= 0x030C0000
+#include "frame_312.h"
+#elif PY_VERSION_HEX >= 0x030B0000
+#include "frame_311.h"
+#else
+#error "memprof needs CPython 3.11 or later"
+#endif
+
+enum { MP_FRAME_OWNER_GENERATOR = 1 };
+
+static inline const char *
+mp_frame_previous(const char *frame)
+{
+    return *(const char *const *)(frame + MP_FRAME_PREVIOUS);
+}
+
+/* Address of the code object that the frame runs. */
+static inline uintptr_t
+mp_frame_code(const char *frame)
+{
+    return *(const uintptr_t *)(frame + MP_FRAME_CODE) & ~(uintptr_t)7;
+}
+
+static inline uintptr_t
+mp_frame_ip(const char *frame)
+{
+    return *(const uintptr_t *)(frame + MP_FRAME_IP);
+}
+
+static inline unsigned
+mp_frame_owner(const char *frame)
+{
+    return *(const unsigned char *)(frame + MP_FRAME_OWNER);
+}
+
+/* Address of a code object's first instruction. */
+static inline uintptr_t
+mp_code_start(const PyCodeObject *code)
+{
+    return (uintptr_t)code->co_code_adaptive;
+}
+
+/* Thread state of the calling thread, which holds the GIL of its interpreter. */
+static inline PyThreadState *
+mp_tstate_attached(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyThreadState_GetUnchecked();
+#else
+    return _PyThreadState_UncheckedGet();
+#endif
+}
+
+/* Thread state of the calling thread, whether it holds the GIL or not; *attached
+ * says which. Its frames are stable either way: only the thread itself changes
+ * them. NULL for a thread that Python does not know. */
+static inline PyThreadState *
+mp_tstate_any(bool *attached)
+{
+    PyThreadState *tstate = mp_tstate_attached();
+#if PY_VERSION_HEX < 0x030C0000
+    /* 3.11: that is whoever holds the GIL, perhaps another thread */
+    PyThreadState *own = PyGILState_GetThisThreadState();
+    *attached = own != NULL && own == tstate;
+    return own;
+#else
+    *attached = tstate != NULL;
+    return tstate ? tstate : PyGILState_GetThisThreadState();
+#endif
+}
+
+/* True when the thread holds the GIL of `main`, an interpreter. Before 3.12 there
+ * is one GIL for all. */
+static inline bool
+mp_tstate_is_main(const PyThreadState *tstate, const PyInterpreterState *main)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    (void)main;
+    return tstate != NULL;
+#else
+    return tstate && tstate->interp == main;
+#endif
+}
+
+/* Bytes between the start of an object's memory block and the object. */
+static inline size_t
+mp_object_presize(PyTypeObject *type)
+{
+    size_t size = 0;
+#ifndef Py_GIL_DISABLED
+    if (PyType_HasFeature(type, Py_TPFLAGS_HAVE_GC))
+        size += 16;
+#endif
+#if PY_VERSION_HEX >= 0x030C0000
+    const unsigned long preheader = 1ul << 3 | 1ul << 4; /* MANAGED_WEAKREF, MANAGED_DICT */
+#else
+    const unsigned long preheader = 1ul << 4;
+#endif
+    return size + (PyType_HasFeature(type, preheader) ? 16 : 0);
+}
+
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_IsFinalizing _Py_IsFinalizing
+#endif
+
+#endif

@@ -1,0 +1,31 @@
+/* Frames of CPython 3.14 and 3.15: _PyInterpreterFrame in
+ * Include/internal/pycore_interpframe_structs.h. */
+#ifndef MP_FRAME_H
+#define MP_FRAME_H
+
+enum {
+    MP_FRAME_CODE = 0,       /* f_executable, a tagged reference */
+    MP_FRAME_PREVIOUS = 8,
+    MP_FRAME_IP = 56,        /* instr_ptr: the current instruction */
+#ifdef Py_GIL_DISABLED
+    MP_FRAME_OWNER = 78,
+#else
+    MP_FRAME_OWNER = 74,
+#endif
+    MP_FRAME_OWNER_LAST = 2, /* owners above this are not Python code */
+};
+
+static inline const char *
+mp_frame_top(const PyThreadState *tstate)
+{
+    return (const char *)tstate->current_frame;
+}
+
+/* Let the thread's stack of frames end or go on elsewhere; for mp_frame_top(). */
+static inline void
+mp_frame_set_top(PyThreadState *tstate, const char *frame)
+{
+    tstate->current_frame = (struct _PyInterpreterFrame *)frame;
+}
+
+#endif

@@ -1,0 +1,267 @@
+#include "hook.h"
+
+#include "compat.h"
+#include "stack.h"
+
+enum { GUARD_RECORDING = 1, GUARD_PROBING = 2 };
+
+static PyMemAllocatorEx originals[3]; /* by enum mp_kind; written with the GIL held */
+static const PyMemAllocatorDomain domains[3] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM,
+                                                PYMEM_DOMAIN_OBJ};
+static PyInterpreterState *main_interpreter;
+static _Atomic bool many_interpreters; /* one that is not `main_interpreter` was seen */
+static _Atomic bool capturing;
+static unsigned probed; /* bits of kinds; written while probing, with the GIL held */
+
+/* ---- who is calling ------------------------------------------------------------- */
+
+struct caller {
+    const PyThreadState *tstate; /* NULL: no stack to walk */
+    bool main;                   /* may write the main lane */
+};
+
+static inline struct caller
+find_caller(enum mp_kind kind)
+{
+    bool attached = true;
+    const PyThreadState *tstate = kind == MP_RAW ? mp_tstate_any(&attached) : mp_tstate_attached();
+    struct caller caller = {tstate, attached && mp_tstate_is_main(tstate, main_interpreter)};
+    if (MP_UNLIKELY(!caller.main && attached && tstate))
+        atomic_store_explicit(&many_interpreters, true, memory_order_relaxed);
+    if (MP_UNLIKELY(!atomic_load_explicit(&capturing, memory_order_relaxed)))
+        caller.tstate = NULL;
+    return caller;
+}
+
+/* As find_caller().main, without the cost where there is one interpreter only. */
+static inline bool
+caller_is_main(enum mp_kind kind)
+{
+    if (MP_LIKELY(kind != MP_RAW &&
+                  !atomic_load_explicit(&many_interpreters, memory_order_relaxed)))
+        return true;
+    return find_caller(kind).main;
+}
+
+/* ---- entering and leaving a hook ---------------------------------------------------- */
+
+/* The thread's block with its guard set, or NULL when the call is only passed on. The
+ * guard is set before `active` is read: see mp_thread_quiesce. */
+static inline struct mp_thread *
+enter(enum mp_kind kind)
+{
+    struct mp_thread *self = mp_thread_self();
+    if (MP_UNLIKELY(!self))
+        return NULL;
+    const uint32_t guard = atomic_load_explicit(&self->guard, memory_order_relaxed);
+    if (MP_UNLIKELY(guard)) {
+        if (guard == GUARD_PROBING)
+            probed |= 1u << kind;
+        return NULL;
+    }
+    atomic_store_explicit(&self->guard, GUARD_RECORDING, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (MP_LIKELY(mp_tracer_is_active()))
+        return self;
+    atomic_store_explicit(&self->guard, 0, memory_order_release);
+    return NULL;
+}
+
+static inline void
+leave(struct mp_thread *self)
+{
+    atomic_store_explicit(&self->guard, 0, memory_order_release);
+}
+
+static inline void
+record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size)
+{
+    const struct caller caller = find_caller(kind);
+    const uint32_t site = mp_stack_site(self, caller.tstate, kind, 0, size);
+    mp_tracer_record(caller.main, (uintptr_t)block, size, site);
+}
+
+/* ---- the four operations --------------------------------------------------------------- */
+
+static inline __attribute__((always_inline)) void *
+hook_malloc(enum mp_kind kind, size_t size)
+{
+    const PyMemAllocatorEx *below = &originals[kind];
+    struct mp_thread *self = enter(kind);
+    void *block = below->malloc(below->ctx, size);
+    if (MP_UNLIKELY(!self))
+        return block;
+    if (MP_LIKELY(block != NULL))
+        record(self, kind, block, size);
+    leave(self);
+    return block;
+}
+
+static inline __attribute__((always_inline)) void *
+hook_calloc(enum mp_kind kind, size_t count, size_t size)
+{
+    const PyMemAllocatorEx *below = &originals[kind];
+    struct mp_thread *self = enter(kind);
+    void *block = below->calloc(below->ctx, count, size);
+    if (MP_UNLIKELY(!self))
+        return block;
+    if (MP_LIKELY(block != NULL))
+        record(self, kind, block, count * size);
+    leave(self);
+    return block;
+}
+
+static inline __attribute__((always_inline)) void *
+hook_realloc(enum mp_kind kind, void *old, size_t size)
+{
+    const PyMemAllocatorEx *below = &originals[kind];
+    struct mp_thread *self = enter(kind);
+    if (MP_UNLIKELY(!self))
+        return below->realloc(below->ctx, old, size);
+    struct mp_entry entry = {0};
+    if (old)
+        mp_tracer_take((uintptr_t)old, &entry);
+    void *block = below->realloc(below->ctx, old, size);
+    if (MP_LIKELY(block != NULL)) {
+        mp_tracer_settle(caller_is_main(kind), &entry);
+        record(self, kind, block, size);
+    } else if (old) {
+        mp_tracer_put_back((uintptr_t)old, &entry);
+    }
+    leave(self);
+    return block;
+}
+
+static inline __attribute__((always_inline)) void
+hook_free(enum mp_kind kind, void *block)
+{
+    const PyMemAllocatorEx *below = &originals[kind];
+    struct mp_thread *self = block ? enter(kind) : NULL;
+    if (MP_LIKELY(self != NULL))
+        mp_tracer_free(caller_is_main(kind), (uintptr_t)block);
+    below->free(below->ctx, block);
+    if (MP_LIKELY(self != NULL))
+        leave(self);
+}
+
+/* ---- the hooks: one adapter for each domain and operation ---------------------------------- */
+
+#define FOR_EACH_DOMAIN(DO) DO(raw, MP_RAW) DO(mem, MP_MEM) DO(obj, MP_OBJ)
+
+#define DEFINE_HOOKS(name, kind)                                                              \
+    static void *name##_malloc(void *ctx, size_t size)                                        \
+    {                                                                                         \
+        (void)ctx;                                                                            \
+        return hook_malloc(kind, size);                                                       \
+    }                                                                                         \
+    static void *name##_calloc(void *ctx, size_t count, size_t size)                          \
+    {                                                                                         \
+        (void)ctx;                                                                            \
+        return hook_calloc(kind, count, size);                                                \
+    }                                                                                         \
+    static void *name##_realloc(void *ctx, void *block, size_t size)                          \
+    {                                                                                         \
+        (void)ctx;                                                                            \
+        return hook_realloc(kind, block, size);                                               \
+    }                                                                                         \
+    static void name##_free(void *ctx, void *block)                                           \
+    {                                                                                         \
+        (void)ctx;                                                                            \
+        hook_free(kind, block);                                                               \
+    }
+
+FOR_EACH_DOMAIN(DEFINE_HOOKS)
+
+#define HOOK_TABLE(name, kind)                                                                \
+    [kind] = {.malloc = name##_malloc, .calloc = name##_calloc, .realloc = name##_realloc,    \
+              .free = name##_free},
+
+static const PyMemAllocatorEx hooks[3] = {FOR_EACH_DOMAIN(HOOK_TABLE)};
+
+/* ---- in and out of the chain ----------------------------------------------------------------- */
+
+static void
+probe_domain(enum mp_kind kind)
+{
+    if (kind == MP_RAW)
+        PyMem_RawFree(PyMem_RawMalloc(1));
+    else if (kind == MP_MEM)
+        PyMem_Free(PyMem_Malloc(1));
+    else
+        PyObject_Free(PyObject_Malloc(1));
+}
+
+/* Does a call in this domain reach our hook, however many others lie in front? */
+static bool
+is_reached(enum mp_kind kind)
+{
+    struct mp_thread *self = mp_thread_self();
+    if (!self)
+        return false;
+    probed = 0;
+    atomic_store(&self->guard, GUARD_PROBING);
+    probe_domain(kind);
+    atomic_store(&self->guard, 0);
+    return probed >> kind & 1;
+}
+
+bool
+mp_hook_is_reached(void)
+{
+    return is_reached(MP_RAW) && is_reached(MP_MEM) && is_reached(MP_OBJ);
+}
+
+static void
+install_domain(enum mp_kind kind)
+{
+    PyMemAllocatorEx current, hook = hooks[kind];
+    PyMem_GetAllocator(domains[kind], &current);
+    if (current.malloc == hook.malloc || (originals[kind].malloc && is_reached(kind)))
+        return;
+    originals[kind] = current;
+    hook.ctx = current.ctx;
+    atomic_thread_fence(memory_order_seq_cst);
+    PyMem_SetAllocator(domains[kind], &hook);
+}
+
+/* ---- stacks for the C API ------------------------------------------------------------------- */
+
+static uint32_t
+source_site(struct mp_thread *self, enum mp_kind kind, uint32_t domain, size_t size)
+{
+    return mp_stack_site(self, find_caller(MP_RAW).tstate, kind, domain, size);
+}
+
+static bool
+source_main(void)
+{
+    return find_caller(MP_RAW).main;
+}
+
+void
+mp_hook_install(void)
+{
+    main_interpreter = PyInterpreterState_Main();
+    mp_tracer.source = (struct mp_stack_source){source_site, source_main};
+    atomic_store(&capturing, true);
+    for (int kind = MP_RAW; kind <= MP_OBJ; kind++)
+        install_domain((enum mp_kind)kind);
+    atomic_store(&mp_tracer.active, true);
+}
+
+void
+mp_hook_remove(void)
+{
+    for (int kind = MP_RAW; kind <= MP_OBJ; kind++) {
+        PyMemAllocatorEx current;
+        PyMem_GetAllocator(domains[kind], &current);
+        if (current.malloc == hooks[kind].malloc)
+            PyMem_SetAllocator(domains[kind], &originals[kind]);
+    }
+}
+
+void
+mp_hook_stop_capture(void)
+{
+    atomic_store(&capturing, false);
+}

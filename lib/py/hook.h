@@ -1,0 +1,31 @@
+/* hook: memprof between CPython and its allocators (RAW, MEM and OBJ).
+ *
+ * Rules for everything called from a hook: no Python API beyond reading structs,
+ * no allocation through Python or libc, no release of the GIL, no failure.
+ *
+ * The hooks keep the context pointer of the allocators below them, and those are
+ * published before the hooks are set: a thread that reads CPython's (context,
+ * function) pair while it changes still makes a valid call.
+ *
+ * Call all functions with the GIL of the main interpreter.
+ */
+#ifndef MP_HOOK_H
+#define MP_HOOK_H
+
+#include "../mem.h"
+
+/* Put the hooks in front of the allocators, unless they are in the chain already,
+ * and let the tracer record. */
+void mp_hook_install(void);
+
+/* Take the hooks out where nobody has put others in front of them; elsewhere they
+ * stay and only call through. The tracer must have been stopped. */
+void mp_hook_remove(void);
+
+/* False when somebody has replaced the allocators, so that we see nothing any more. */
+bool mp_hook_is_reached(void);
+
+/* From now on all allocations have the empty stack: the interpreter is shutting down. */
+void mp_hook_stop_capture(void);
+
+#endif

@@ -1,0 +1,100 @@
+#include "stack.h"
+
+#include <string.h>
+
+#include "code.h"
+
+void
+mp_stack_flush(struct mp_thread *self)
+{
+    self->epoch = atomic_load_explicit(&mp_tracer.code_epoch, memory_order_acquire);
+    memset(self->sites, 0, sizeof self->sites);
+    mp_code_forget(self);
+}
+
+/* A frame that has not begun its function yet; CPython leaves it out of tracebacks. */
+static bool
+is_incomplete(const char *frame)
+{
+    const PyCodeObject *code = (const PyCodeObject *)mp_frame_code(frame);
+    const uintptr_t first =
+        mp_code_start(code) + (uintptr_t)code->_co_firsttraceable * 2;
+    return mp_frame_owner(frame) != MP_FRAME_OWNER_GENERATOR && mp_frame_ip(frame) < first;
+}
+
+/* The frames to keep, innermost first, in self->frames; -1 when there is no memory.
+ * Keeps and folds exactly as mp_stack_hash does. */
+static ptrdiff_t
+collect(struct mp_thread *self, const PyThreadState *tstate)
+{
+    uintptr_t last = 0, before_last = 0;
+    size_t count = 0;
+
+    for (const char *frame = mp_frame_top(tstate); frame; frame = mp_frame_previous(frame)) {
+        const uintptr_t code = mp_frame_code(frame);
+        if (mp_frame_owner(frame) > MP_FRAME_OWNER_LAST)
+            continue;
+        if (code == last || code == before_last) {
+            if (count)
+                self->frames[count - 1].folded = true;
+            continue;
+        }
+        before_last = last;
+        last = code;
+        if (is_incomplete(frame))
+            continue;
+        if (!mp_thread_reserve_frames(self, count + 1))
+            return -1;
+        self->frames[count++] = (struct mp_frame_key){code, mp_frame_ip(frame), false};
+    }
+    return (ptrdiff_t)count;
+}
+
+/* The outermost frame of a stack that was cut because there are too many stacks. */
+static uint32_t
+cut_mark(void)
+{
+    static const char text[] = "<frames left out: too many call stacks>";
+    const struct mp_location mark = {
+        .file = mp_names_intern(&mp_tracer.depot.names, text, sizeof text - 1)};
+    return mp_depot_stack(&mp_tracer.depot, 0, mp_depot_location(&mp_tracer.depot, &mark));
+}
+
+/* Stack id of the frames, outermost first into the trie. False: no room for it. */
+static bool
+intern_frames(struct mp_thread *self, ptrdiff_t count, uint32_t *stack)
+{
+    *stack = 0;
+    if (count > MP_CUT_DEPTH && mp_table_count(&mp_tracer.depot.stacks) >= MP_STACKS_BEFORE_CUT) {
+        count = MP_CUT_DEPTH;
+        *stack = cut_mark();
+    }
+    while (count-- > 0) {
+        const struct mp_frame_key *frame = &self->frames[count];
+        const uint32_t location = mp_code_location(self, frame);
+        if (!location)
+            return false;
+        *stack = mp_depot_stack(&mp_tracer.depot, *stack,
+                                location | (frame->folded ? MP_FOLDED : 0));
+        if (!*stack)
+            return false;
+    }
+    return true;
+}
+
+uint32_t
+mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
+              const struct mp_site *wanted)
+{
+    struct mp_site site = *wanted;
+    const ptrdiff_t count = tstate ? collect(self, tstate) : 0;
+    if (count < 0 || !intern_frames(self, count, &site.stack))
+        return 0;
+    const uint32_t id = mp_depot_site(&mp_tracer.depot, &site);
+    if (!id)
+        return 0;
+    struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];
+    set[1] = set[0];
+    set[0] = (struct mp_site_way){hash, id};
+    return id;
+}

@@ -1,0 +1,82 @@
+/* stack: the Python call stack of the calling thread, as a site of the depot.
+ *
+ * The frames are walked at each allocation (about 1 ns a frame) and their
+ * instruction addresses folded into a 64-bit hash; a cache of the thread leads
+ * from the hash to the site, and only a miss touches code objects and the depot.
+ *
+ * Recursion: a frame is left out when its function is one of the last two that
+ * were kept, further in. That bounds the stacks of functions that call themselves
+ * or each other; the last frame kept is then marked MP_FOLDED.
+ *
+ * The hash stands for the stack: two different ones collide with a probability
+ * of about n * n / 2^65 for n distinct stacks.
+ */
+#ifndef MP_STACK_H
+#define MP_STACK_H
+
+#include "compat.h"
+
+#include "../tracer.h"
+
+/* The number of stacks after which new ones are cut to their innermost frames. */
+#define MP_STACKS_BEFORE_CUT (1u << 20)
+#define MP_CUT_DEPTH 16
+
+/* Slow path of mp_stack_site: intern what the cache does not know. */
+uint32_t mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
+                       const struct mp_site *site);
+
+/* The caches of a thread belong to an older code epoch. */
+void mp_stack_flush(struct mp_thread *self);
+
+#define MP_HASH_FACTOR 0x9e3779b97f4a7c15u
+#define MP_HASH_FOLD 0x5851f42d4c957f2du
+
+/* Hash of the stack, with the frames that mp_stack_miss will keep. */
+static inline uint64_t
+mp_stack_hash(const PyThreadState *tstate, uint64_t hash)
+{
+    uintptr_t last = 0, before_last = 0;
+    bool folding = false;
+
+    for (const char *frame = mp_frame_top(tstate); frame; frame = mp_frame_previous(frame)) {
+        const uintptr_t code = mp_frame_code(frame);
+        if (mp_frame_owner(frame) > MP_FRAME_OWNER_LAST)
+            continue;
+        if (MP_UNLIKELY(code == last || code == before_last)) {
+            if (!folding)
+                hash = hash * MP_HASH_FACTOR + MP_HASH_FOLD;
+            folding = true;
+            continue;
+        }
+        folding = false;
+        before_last = last;
+        last = code;
+        hash = hash * MP_HASH_FACTOR + mp_frame_ip(frame);
+    }
+    return hash ^ hash >> 32;
+}
+
+/* Site of an allocation made now by the thread of `tstate`; 0 when it cannot be kept.
+ * A NULL tstate gives the empty stack. */
+static inline uint32_t
+mp_stack_site(struct mp_thread *self, const PyThreadState *tstate, enum mp_kind kind,
+              uint32_t domain, size_t size)
+{
+    const struct mp_site site = {.kind = (uint16_t)kind, .domain = domain,
+                                 .small = kind == MP_TRACKED ? 0 : mp_site_small(size)};
+    const uint64_t seed = ((uint64_t)domain << 16 | (uint64_t)site.small << 4 | kind) + 1;
+    const uint64_t hash = tstate ? mp_stack_hash(tstate, seed) : seed;
+
+    if (MP_UNLIKELY(self->epoch !=
+                    atomic_load_explicit(&mp_tracer.code_epoch, memory_order_acquire)))
+        mp_stack_flush(self);
+    const struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];
+    if (MP_LIKELY(set[0].hash == hash))
+        return set[0].site;
+    if (MP_LIKELY(set[1].hash == hash))
+        return set[1].site;
+    return mp_stack_miss(self, tstate, hash, &site);
+}
+
+#endif

@@ -1,0 +1,130 @@
+#include "shadow.h"
+
+enum { CHUNK_BYTES = (MP_CHUNK_WORDS + 1) * sizeof(mp_word) };
+
+static struct mp_shadow_middle *
+add_middle(struct mp_shadow *shadow, uintptr_t address)
+{
+    struct mp_shadow_middle *_Atomic *slot =
+        &shadow->root[address >> (MP_CHUNK_SHIFT + MP_MIDDLE_BITS)];
+    struct mp_shadow_middle *middle = atomic_load(slot);
+    if (middle)
+        return middle;
+    struct mp_shadow_middle *fresh = mp_mem_new_sparse(sizeof *fresh);
+    if (!fresh)
+        return NULL;
+    if (atomic_compare_exchange_strong(slot, &middle, fresh))
+        return fresh;
+    mp_mem_free_sparse(fresh, sizeof *fresh);
+    return middle;
+}
+
+mp_word *
+mp_shadow_add(struct mp_shadow *shadow, uintptr_t address)
+{
+    struct mp_shadow_middle *middle = add_middle(shadow, address);
+    if (!middle)
+        return NULL;
+    const uintptr_t index = address >> MP_CHUNK_SHIFT & ((1u << MP_MIDDLE_BITS) - 1);
+    mp_word *chunk = atomic_load(&middle->chunks[index]);
+    if (!chunk) {
+        mp_word *fresh = mp_mem_new_sparse(CHUNK_BYTES);
+        if (!fresh)
+            return NULL;
+        if (atomic_compare_exchange_strong(&middle->chunks[index], &chunk, fresh))
+            chunk = fresh;
+        else
+            mp_mem_free_sparse(fresh, CHUNK_BYTES);
+    }
+    return chunk + (address >> 4 & (MP_CHUNK_WORDS - 1));
+}
+
+/* ---- walks over all chunks ---------------------------------------------------- */
+
+static void
+each_chunk(const struct mp_shadow *shadow, void (*visit)(mp_word *chunk, uintptr_t base, void *data),
+           void *data)
+{
+    for (uintptr_t r = 0; r < 1u << MP_ROOT_BITS; r++) {
+        struct mp_shadow_middle *middle = atomic_load(&shadow->root[r]);
+        if (!middle)
+            continue;
+        for (uintptr_t m = 0; m < 1u << MP_MIDDLE_BITS; m++) {
+            mp_word *chunk = atomic_load(&middle->chunks[m]);
+            if (chunk)
+                visit(chunk, (r << MP_MIDDLE_BITS | m) << MP_CHUNK_SHIFT, data);
+        }
+    }
+}
+
+struct walk {
+    void (*visit)(uintptr_t address, uint32_t site, uint32_t size, void *data);
+    void *data;
+};
+
+static void
+walk_chunk(mp_word *chunk, uintptr_t base, void *data)
+{
+    const struct walk *walk = data;
+    for (uint32_t i = 0; i < MP_CHUNK_WORDS; i++) {
+        const uint32_t site = mp_word_load(chunk + i);
+        if (!site)
+            continue;
+        const bool one_word = (site & MP_SMALL) || !(site & MP_SITE_MASK);
+        const uint32_t size = one_word ? 0 : mp_word_load(chunk + i + 1);
+        walk->visit(base + (uintptr_t)i * MP_GRANULE, site, size, walk->data);
+        i += !one_word;
+    }
+}
+
+void
+mp_shadow_each(const struct mp_shadow *shadow,
+               void (*visit)(uintptr_t address, uint32_t site, uint32_t size, void *data),
+               void *data)
+{
+    struct walk walk = {visit, data};
+    each_chunk(shadow, walk_chunk, &walk);
+}
+
+static void
+clear_chunk(mp_word *chunk, uintptr_t base, void *data)
+{
+    (void)base, (void)data;
+    mp_mem_clear_sparse((void *)chunk, CHUNK_BYTES);
+}
+
+void
+mp_shadow_clear(struct mp_shadow *shadow)
+{
+    each_chunk(shadow, clear_chunk, NULL);
+}
+
+static void
+add_resident(mp_word *chunk, uintptr_t base, void *data)
+{
+    (void)base;
+    *(size_t *)data += mp_mem_resident((const void *)chunk, CHUNK_BYTES);
+}
+
+size_t
+mp_shadow_resident(const struct mp_shadow *shadow)
+{
+    size_t resident = sizeof *shadow;
+    each_chunk(shadow, add_resident, &resident);
+    return resident;
+}
+
+static void
+free_chunk(mp_word *chunk, uintptr_t base, void *data)
+{
+    (void)base, (void)data;
+    mp_mem_free_sparse((void *)chunk, CHUNK_BYTES);
+}
+
+void
+mp_shadow_destroy(struct mp_shadow *shadow)
+{
+    each_chunk(shadow, free_chunk, NULL);
+    for (uintptr_t r = 0; r < 1u << MP_ROOT_BITS; r++)
+        mp_mem_free_sparse(atomic_exchange(&shadow->root[r], NULL), sizeof(struct mp_shadow_middle));
+}

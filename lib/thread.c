@@ -1,0 +1,149 @@
+#define _GNU_SOURCE
+#include "thread.h"
+
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+_Thread_local struct mp_thread *mp_thread_current;
+
+static struct mp_thread *_Atomic registry; /* push-only list of all blocks */
+static pthread_key_t exit_key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+void
+mp_spin_lock(struct mp_spin *lock)
+{
+    for (int tries = 0; atomic_flag_test_and_set_explicit(&lock->taken, memory_order_acquire);)
+        if (++tries % 64 == 0)
+            sched_yield();
+}
+
+void
+mp_spin_unlock(struct mp_spin *lock)
+{
+    atomic_flag_clear_explicit(&lock->taken, memory_order_release);
+}
+
+/* ---- life of a block --------------------------------------------------------- */
+
+/* Runs as the thread ends. A hook that is called still later attaches again. */
+static void
+detach(void *block)
+{
+    struct mp_thread *self = block;
+    mp_thread_current = NULL;
+    atomic_store_explicit(&self->guard, 0, memory_order_relaxed);
+    atomic_store_explicit(&self->in_use, false, memory_order_release);
+}
+
+static void
+set_up(void)
+{
+    pthread_key_create(&exit_key, detach);
+    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+}
+
+static struct mp_thread *
+reuse_block(void)
+{
+    struct mp_thread *block = atomic_load_explicit(&registry, memory_order_acquire);
+    for (; block; block = block->next) {
+        bool expected = false;
+        if (atomic_compare_exchange_strong(&block->in_use, &expected, true))
+            return block;
+    }
+    return NULL;
+}
+
+static struct mp_thread *
+new_block(void)
+{
+    struct mp_thread *block = mp_mem_new(sizeof *block);
+    if (!block)
+        return NULL;
+    atomic_store(&block->in_use, true);
+    struct mp_thread *head = atomic_load(&registry);
+    do {
+        block->next = head;
+    } while (!atomic_compare_exchange_weak(&registry, &head, block));
+    return block;
+}
+
+struct mp_thread *
+mp_thread_attach(void)
+{
+    pthread_once(&once, set_up);
+    struct mp_thread *self = reuse_block();
+    if (!self)
+        self = new_block();
+    if (!self)
+        return NULL;
+    mp_thread_current = self;
+    /* glibc allocates for a key beyond the first 32: libc's own, never hooked here */
+    pthread_setspecific(exit_key, self);
+    return self;
+}
+
+void
+mp_thread_quiesce(void)
+{
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    struct mp_thread *block = atomic_load_explicit(&registry, memory_order_acquire);
+    for (; block; block = block->next) {
+        if (block == mp_thread_current)
+            continue;
+        while (atomic_load_explicit(&block->guard, memory_order_acquire))
+            sched_yield();
+    }
+}
+
+void
+mp_thread_after_fork(void)
+{
+    struct mp_thread *block = atomic_load_explicit(&registry, memory_order_acquire);
+    for (; block; block = block->next)
+        if (block != mp_thread_current) {
+            atomic_store_explicit(&block->guard, 0, memory_order_relaxed);
+            atomic_store_explicit(&block->in_use, false, memory_order_relaxed);
+        }
+}
+
+/* ---- scratch ------------------------------------------------------------------ */
+
+static void *
+grow(void *memory, size_t *capacity, size_t needed, size_t unit)
+{
+    size_t wanted = *capacity ? *capacity : 256;
+    while (wanted < needed)
+        wanted *= 2;
+    void *grown = mp_mem_grow(memory, *capacity * unit, wanted * unit);
+    if (grown)
+        *capacity = wanted;
+    return grown;
+}
+
+bool
+mp_thread_reserve_frames(struct mp_thread *self, size_t count)
+{
+    if (count <= self->frame_capacity)
+        return true;
+    void *grown = grow(self->frames, &self->frame_capacity, count, sizeof *self->frames);
+    if (grown)
+        self->frames = grown;
+    return grown != NULL;
+}
+
+bool
+mp_thread_reserve_text(struct mp_thread *self, size_t size)
+{
+    if (size <= self->text_capacity)
+        return true;
+    void *grown = grow(self->text, &self->text_capacity, size, 1);
+    if (grown)
+        self->text = grown;
+    return grown != NULL;
+}

@@ -1,0 +1,99 @@
+/* thread: what each thread of the traced program owns.
+ *
+ * One pointer of thread-local storage leads to a block from our own memory with
+ * the thread's guard and caches. A block is written by its thread only; when a
+ * thread ends its block is kept for the next one.
+ *
+ * Guard: set while the thread is inside a hook. It stops nested calls from being
+ * recorded twice and lets mp_thread_quiesce wait for hooks in flight.
+ *
+ * Locks: there are two in memprof, both spin locks, neither on the path of an
+ * allocation made with the GIL held. They are ranked in the order below, are
+ * never held across a call into Python, and are taken around fork().
+ *     1. mp_tracer.shared_lane_lock    tallies of threads that hold no GIL
+ *     2. mp_tracer.side.lock           the side table
+ */
+#ifndef MP_THREAD_H
+#define MP_THREAD_H
+
+#include "mem.h"
+
+#define MP_HIDDEN __attribute__((visibility("hidden")))
+
+/* ---- spin lock -------------------------------------------------------------- */
+
+struct mp_spin {
+    atomic_flag taken;
+};
+
+void mp_spin_lock(struct mp_spin *lock);
+void mp_spin_unlock(struct mp_spin *lock);
+
+/* ---- the thread's block ------------------------------------------------------ */
+
+enum {
+    MP_SITE_SETS = 2048, /* two ways each */
+    MP_LOCATION_SLOTS = 2048,
+};
+
+/* Hash of a stack -> site id. */
+struct mp_site_way {
+    uint64_t hash;
+    uint32_t site;
+};
+
+/* Instruction address -> location id (depot.h); `ip` 0 is free. */
+struct mp_location_slot {
+    uintptr_t ip;
+    uint32_t location;
+};
+
+/* One Python frame as captured: identity of the code and of the instruction. */
+struct mp_frame_key {
+    uintptr_t code;
+    uintptr_t ip;
+    bool folded; /* frames of the same function, further out, were left out */
+};
+
+struct mp_thread {
+    _Atomic uint32_t guard;
+    uint32_t epoch; /* code epoch that the caches belong to */
+    _Atomic bool in_use;
+    struct mp_thread *next;       /* registry; fixed once published */
+    struct mp_frame_key *frames;  /* scratch of the stack walk */
+    size_t frame_capacity;
+    char *text;                   /* scratch for encoding names */
+    size_t text_capacity;
+    struct mp_site_way sites[MP_SITE_SETS][2];
+    struct mp_location_slot locations[MP_LOCATION_SLOTS];
+};
+
+/* NULL until the thread meets its first hook. */
+extern MP_HIDDEN _Thread_local __attribute__((tls_model("initial-exec")))
+struct mp_thread *mp_thread_current;
+
+/* Slow path of mp_thread_self. */
+struct mp_thread *mp_thread_attach(void);
+
+/* The calling thread's block; NULL when there is no memory for one. */
+static inline struct mp_thread *
+mp_thread_self(void)
+{
+    struct mp_thread *self = mp_thread_current;
+    return MP_LIKELY(self != NULL) ? self : mp_thread_attach();
+}
+
+/* Wait until no other thread is inside a hook that it entered before the call.
+ * A hook never waits for anything, so this ends soon. */
+void mp_thread_quiesce(void);
+
+/* In a forked child: the blocks of all other threads are free again. */
+void mp_thread_after_fork(void);
+
+/* Make room for `count` frames in the thread's scratch; false when there is no memory. */
+bool mp_thread_reserve_frames(struct mp_thread *self, size_t count);
+
+/* Make room for `size` bytes of text in the thread's scratch. */
+bool mp_thread_reserve_text(struct mp_thread *self, size_t size);
+
+#endif

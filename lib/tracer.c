@@ -1,0 +1,293 @@
+#include "tracer.h"
+
+#include <pthread.h>
+
+struct mp_tracer mp_tracer;
+
+/* ---- fork ------------------------------------------------------------------------ */
+
+static void
+before_fork(void)
+{
+    mp_spin_lock(&mp_tracer.shared_lane_lock);
+    mp_spin_lock(&mp_tracer.side.lock);
+}
+
+static void
+after_fork_in_parent(void)
+{
+    mp_spin_unlock(&mp_tracer.side.lock);
+    mp_spin_unlock(&mp_tracer.shared_lane_lock);
+}
+
+static void
+after_fork_in_child(void)
+{
+    after_fork_in_parent();
+    mp_thread_after_fork();
+}
+
+/* ---- life ------------------------------------------------------------------------- */
+
+int
+mp_tracer_start(void)
+{
+    if (!mp_tracer.ready) {
+        const int status = mp_depot_init(&mp_tracer.depot);
+        if (status != MP_OK)
+            return status;
+        if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child)) {
+            mp_depot_destroy(&mp_tracer.depot);
+            return MP_NO_MEMORY;
+        }
+        mp_tracer.ready = true;
+    }
+    mp_tracer_clear();
+    return MP_OK;
+}
+
+void
+mp_tracer_clear(void)
+{
+    const bool active = atomic_exchange(&mp_tracer.active, false);
+    mp_thread_quiesce();
+    mp_shadow_clear(&mp_tracer.shadow);
+    mp_side_clear(&mp_tracer.side);
+    mp_lane_clear(&mp_tracer.main_lane);
+    mp_lane_clear(&mp_tracer.shared_lane);
+    mp_clock_clear(&mp_tracer.clock);
+    atomic_store(&mp_tracer.lost, 0);
+    /* code objects may die unseen from now on, and their marks are gone */
+    atomic_fetch_add(&mp_tracer.code_epoch, 1);
+    atomic_store(&mp_tracer.active, active);
+}
+
+void
+mp_tracer_stop(void)
+{
+    atomic_store(&mp_tracer.active, false);
+    mp_tracer_clear();
+}
+
+/* ---- slow paths ------------------------------------------------------------------- */
+
+void
+mp_tracer_lose(void)
+{
+    atomic_fetch_add_explicit(&mp_tracer.lost, 1, memory_order_relaxed);
+}
+
+void
+mp_tracer_code_died(void)
+{
+    atomic_fetch_add_explicit(&mp_tracer.code_epoch, 1, memory_order_release);
+}
+
+bool
+mp_tracer_count_shared(uint32_t site, size_t size, bool alloc)
+{
+    mp_spin_lock(&mp_tracer.shared_lane_lock);
+    struct mp_tally *tally = mp_lane_reach(&mp_tracer.shared_lane, site);
+    if (tally && alloc)
+        mp_tally_alloc(tally, &mp_tracer.clock, false, size);
+    else if (tally)
+        mp_tally_free(tally, &mp_tracer.clock, false, size);
+    mp_spin_unlock(&mp_tracer.shared_lane_lock);
+    return tally != NULL;
+}
+
+bool
+mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry)
+{
+    struct mp_side_entry found;
+    if (!mp_side_any(&mp_tracer.side) ||
+        !mp_side_get(&mp_tracer.side, domain, address, true, &found))
+        return false;
+    entry->word = found.site;
+    entry->size = found.size;
+    return true;
+}
+
+/* A large block keeps its site in the shadow table, so that its free finds it. */
+static void
+write_oversize(uintptr_t address, uint32_t word)
+{
+    mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
+    if (!words)
+        return;
+    mp_word_store(words, word);
+    mp_word_store(words + 1, MP_SIZE_IN_SIDE);
+}
+
+void
+mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size, uint32_t site)
+{
+    const struct mp_side_entry entry = {domain, address, size, site};
+    struct mp_side_entry old;
+    const bool hooked = domain == MP_SIDE_HOOK && mp_shadow_covers(address);
+
+    if (hooked)
+        mp_tracer_free(main, address); /* an entry whose free was hidden from us */
+    if (!site || (hooked && !mp_shadow_reach(&mp_tracer.shadow, address)) ||
+        !mp_tracer_count_alloc(main, site, size)) {
+        mp_tracer_lose();
+        return;
+    }
+    if (mp_side_put(&mp_tracer.side, &entry, &old) != MP_OK) {
+        mp_tracer_count_free(main, site, size);
+        mp_tracer_lose();
+        return;
+    }
+    if (hooked)
+        write_oversize(address, site);
+    if (old.site)
+        mp_tracer_count_free(main, old.site & MP_SITE_MASK, old.size);
+}
+
+void
+mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry)
+{
+    const struct mp_side_entry back = {MP_SIDE_HOOK, address, entry->size, entry->word};
+    struct mp_side_entry old;
+    if (mp_side_put(&mp_tracer.side, &back, &old) != MP_OK)
+        mp_tracer_lose();
+    else if (mp_shadow_covers(address))
+        write_oversize(address, entry->word);
+}
+
+/* ---- questions ----------------------------------------------------------------------- */
+
+static uint64_t
+exact_size(uintptr_t address, uint32_t word, uint32_t size)
+{
+    struct mp_side_entry found;
+    if (word & MP_SMALL)
+        return mp_depot_site_at(&mp_tracer.depot, word & MP_SITE_MASK)->small - 1u;
+    if (size == MP_SIZE_IN_SIDE &&
+        mp_side_get(&mp_tracer.side, MP_SIDE_HOOK, address, false, &found))
+        return found.size;
+    return size;
+}
+
+bool
+mp_tracer_look_up(uintptr_t address, struct mp_entry *entry)
+{
+    struct mp_side_entry found;
+    if (!mp_shadow_covers(address)) {
+        if (!mp_side_get(&mp_tracer.side, MP_SIDE_HOOK, address, false, &found))
+            return false;
+        *entry = (struct mp_entry){found.site, found.size};
+        return true;
+    }
+    const mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
+    const uint32_t word = words ? mp_word_load(words) : 0;
+    if (!(word & MP_SITE_MASK))
+        return false;
+    *entry = (struct mp_entry){word, exact_size(address, word, mp_word_load(words + 1))};
+    return true;
+}
+
+void
+mp_tracer_mark_code(uintptr_t address)
+{
+    if (!mp_shadow_covers(address))
+        return; /* not a block of an allocator: a code object built into the binary */
+    mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
+    if (words)
+        mp_word_store(words, mp_word_load(words) | MP_CODE);
+}
+
+struct each {
+    void (*visit)(uint32_t site, uint64_t size, uintptr_t address, void *data);
+    void *data;
+};
+
+static void
+visit_shadow(uintptr_t address, uint32_t word, uint32_t size, void *data)
+{
+    const struct each *each = data;
+    if (word & MP_SITE_MASK)
+        each->visit(word & MP_SITE_MASK, exact_size(address, word, size), address, each->data);
+}
+
+static void
+visit_side(const struct mp_side_entry *entry, void *data)
+{
+    const struct each *each = data;
+    if (entry->domain != MP_SIDE_HOOK || !mp_shadow_covers(entry->address))
+        each->visit(entry->site & MP_SITE_MASK, entry->size, entry->address, each->data);
+}
+
+void
+mp_tracer_each(void (*visit)(uint32_t site, uint64_t size, uintptr_t address, void *data),
+               void *data)
+{
+    struct each each = {visit, data};
+    mp_shadow_each(&mp_tracer.shadow, visit_shadow, &each);
+    mp_side_each(&mp_tracer.side, visit_side, &each);
+}
+
+void
+mp_tracer_totals(uint32_t site, struct mp_totals *totals)
+{
+    *totals = (struct mp_totals){0};
+    mp_lane_sum(&mp_tracer.main_lane, &mp_tracer.clock, site, totals);
+    mp_lane_sum(&mp_tracer.shared_lane, &mp_tracer.clock, site, totals);
+}
+
+size_t
+mp_tracer_memory(void)
+{
+    return mp_mem_mapped() + mp_shadow_resident(&mp_tracer.shadow);
+}
+
+/* ---- check --------------------------------------------------------------------------- */
+
+struct check {
+    struct mp_counts *live; /* by site, from the entries */
+    uint32_t sites;
+    bool bad_site;
+};
+
+static void
+add_block(uint32_t site, uint64_t size, uintptr_t address, void *data)
+{
+    struct check *check = data;
+    (void)address;
+    if (site > check->sites) {
+        check->bad_site = true;
+        return;
+    }
+    check->live[site].bytes += size;
+    check->live[site].blocks++;
+}
+
+bool
+mp_tracer_check(const char **why)
+{
+    if (!mp_depot_check(&mp_tracer.depot, why))
+        return false;
+    struct check check = {.sites = mp_table_count(&mp_tracer.depot.sites)};
+    const size_t size = (check.sites + 1) * sizeof *check.live;
+    int64_t sum = 0;
+
+    *why = "no memory for the check";
+    check.live = mp_mem_new(size);
+    if (!check.live)
+        return false;
+    mp_tracer_each(add_block, &check);
+    *why = check.bad_site ? "an entry has a site that does not exist" : NULL;
+    for (uint32_t site = 1; site <= check.sites && !*why; site++) {
+        struct mp_totals totals;
+        mp_tracer_totals(site, &totals);
+        if (totals.live.bytes != check.live[site].bytes)
+            *why = "live bytes of a site differ from the sum of its entries";
+        else if (totals.live.blocks != check.live[site].blocks)
+            *why = "live blocks of a site differ from the number of its entries";
+        sum += (int64_t)totals.live.bytes;
+    }
+    if (!*why && sum != mp_clock_now(&mp_tracer.clock))
+        *why = "the clock differs from the sum of the tallies";
+    mp_mem_free(check.live, size);
+    return *why == NULL;
+}

@@ -1,0 +1,228 @@
+/* tracer: what happens when a block is allocated, freed or moved.
+ *
+ * One per process: allocators are process-wide. It ties the tables together and
+ * knows nothing of Python; hooks (lib/py/hook.c) and the C API call it.
+ *
+ * Order of recording, on which the absence of locks rests:
+ *     free      the entry is taken out before the block is given back
+ *     malloc    the entry is written after the block was received
+ *     realloc   taken out before; written again after, or put back if it failed
+ * so an address never has two owners, and only its owner touches its entry.
+ *
+ * `main` says that the caller may write the main lane, that is, holds the GIL of
+ * the main interpreter. With false every function may be called from any thread.
+ */
+#ifndef MP_TRACER_H
+#define MP_TRACER_H
+
+#include "depot.h"
+#include "shadow.h"
+#include "side.h"
+#include "tally.h"
+#include "thread.h"
+
+/* Who finds the call stack. Without one, all sites have the empty stack. */
+struct mp_stack_source {
+    /* Site of an allocation by the calling thread; 0 when it cannot be kept. */
+    uint32_t (*site)(struct mp_thread *self, enum mp_kind kind, uint32_t domain, size_t size);
+    /* May the calling thread write the main lane? */
+    bool (*main)(void);
+};
+
+struct mp_tracer {
+    _Atomic bool active;          /* hooks record */
+    _Atomic uint32_t code_epoch;  /* advances when a code object that stacks refer to dies */
+    _Atomic uint64_t lost;        /* events that could not be recorded */
+    struct mp_clock clock;
+    struct mp_lane main_lane;
+    struct mp_lane shared_lane;
+    struct mp_spin shared_lane_lock;
+    struct mp_side side;
+    struct mp_depot depot;        /* made by the first start, kept for ever */
+    struct mp_shadow shadow;
+    struct mp_stack_source source;
+    bool ready;
+};
+
+extern MP_HIDDEN struct mp_tracer mp_tracer;
+
+/* An entry that was taken out. */
+struct mp_entry {
+    uint32_t word; /* site and flags; 0: the block was not traced */
+    uint64_t size;
+};
+
+/* Begin with empty tables. The caller switches `active` on when its hooks stand. */
+MP_WARN_UNUSED int mp_tracer_start(void);
+
+/* Switch recording off, wait for hooks in flight, forget all entries and numbers. */
+void mp_tracer_stop(void);
+
+/* Forget all entries and numbers and go on. */
+void mp_tracer_clear(void);
+
+static inline bool
+mp_tracer_is_active(void)
+{
+    return atomic_load_explicit(&mp_tracer.active, memory_order_relaxed);
+}
+
+/* ---- slow paths of the functions below ------------------------------------------ */
+
+void mp_tracer_lose(void);
+void mp_tracer_code_died(void);
+void mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size,
+                           uint32_t site);
+bool mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry);
+void mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry);
+bool mp_tracer_count_shared(uint32_t site, size_t size, bool alloc);
+
+/* ---- tallies ------------------------------------------------------------------------ */
+
+static inline bool
+mp_tracer_count_alloc(bool main, uint32_t site, size_t size)
+{
+    if (MP_UNLIKELY(!main))
+        return mp_tracer_count_shared(site, size, true);
+    struct mp_tally *tally = mp_lane_reach(&mp_tracer.main_lane, site);
+    if (MP_UNLIKELY(!tally))
+        return false;
+    mp_tally_alloc(tally, &mp_tracer.clock, true, size);
+    return true;
+}
+
+static inline void
+mp_tracer_count_free(bool main, uint32_t site, size_t size)
+{
+    if (MP_UNLIKELY(!main)) {
+        if (!mp_tracer_count_shared(site, size, false))
+            mp_tracer_lose();
+        return;
+    }
+    struct mp_tally *tally = mp_lane_reach(&mp_tracer.main_lane, site);
+    if (MP_LIKELY(tally != NULL))
+        mp_tally_free(tally, &mp_tracer.clock, true, size);
+    else
+        mp_tracer_lose();
+}
+
+/* ---- events --------------------------------------------------------------------------- */
+
+/* Take out the entry of a hooked block; entry->word is 0 when it has none. */
+static inline void
+mp_tracer_take(uintptr_t address, struct mp_entry *entry)
+{
+    entry->word = 0;
+    if (MP_UNLIKELY(!mp_shadow_covers(address))) {
+        mp_tracer_take_side(MP_SIDE_HOOK, address, entry);
+        return;
+    }
+    mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
+    if (!words)
+        return;
+    const uint32_t word = mp_word_load(words);
+    if (!word)
+        return;
+    mp_word_store(words, 0);
+    entry->word = word;
+    if (word & MP_SMALL) {
+        entry->size = mp_depot_site_at(&mp_tracer.depot, word & MP_SITE_MASK)->small - 1u;
+    } else if (MP_LIKELY((word & MP_SITE_MASK) != 0)) {
+        entry->size = mp_word_load(words + 1);
+        mp_word_store(words + 1, 0);
+        if (MP_UNLIKELY(entry->size == MP_SIZE_IN_SIDE))
+            mp_tracer_take_side(MP_SIDE_HOOK, address, entry);
+    }
+}
+
+/* Count an entry that was taken out as freed. */
+static inline void
+mp_tracer_settle(bool main, const struct mp_entry *entry)
+{
+    if (MP_UNLIKELY(entry->word & MP_CODE))
+        mp_tracer_code_died();
+    if (MP_LIKELY((entry->word & MP_SITE_MASK) != 0))
+        mp_tracer_count_free(main, entry->word & MP_SITE_MASK, entry->size);
+}
+
+static inline void
+mp_tracer_free(bool main, uintptr_t address)
+{
+    struct mp_entry entry;
+    mp_tracer_take(address, &entry);
+    if (MP_LIKELY(entry.word != 0))
+        mp_tracer_settle(main, &entry);
+}
+
+/* Record a new block. `site` must be that of this size (mp_site_small). 0: it is lost. */
+static inline void
+mp_tracer_record(bool main, uintptr_t address, size_t size, uint32_t site)
+{
+    if (MP_UNLIKELY(!mp_shadow_covers(address) || size >= MP_SIZE_IN_SIDE)) {
+        mp_tracer_record_side(main, MP_SIDE_HOOK, address, size, site);
+        return;
+    }
+    mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
+    if (MP_UNLIKELY(!words || !site)) {
+        mp_tracer_lose();
+        return;
+    }
+    if (MP_UNLIKELY(mp_word_load(words) != 0)) /* its free was hidden from us */
+        mp_tracer_free(main, address);
+    if (MP_UNLIKELY(!mp_tracer_count_alloc(main, site, size))) {
+        mp_tracer_lose();
+        return;
+    }
+    if (size <= MP_SMALL_MAX) {
+        mp_word_store(words, site | MP_SMALL);
+        return;
+    }
+    mp_word_store(words, site);
+    mp_word_store(words + 1, (uint32_t)size);
+}
+
+/* Undo mp_tracer_take after a realloc that failed. */
+static inline void
+mp_tracer_put_back(uintptr_t address, const struct mp_entry *entry)
+{
+    if (!entry->word)
+        return;
+    if (!mp_shadow_covers(address) || entry->size >= MP_SIZE_IN_SIDE) {
+        mp_tracer_put_back_side(address, entry);
+        return;
+    }
+    mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
+    mp_word_store(words, entry->word);
+    if (!(entry->word & MP_SMALL) && (entry->word & MP_SITE_MASK))
+        mp_word_store(words + 1, (uint32_t)entry->size);
+}
+
+/* What mp_site.small is for a block of this size. */
+static inline uint16_t
+mp_site_small(size_t size)
+{
+    return size <= MP_SMALL_MAX ? (uint16_t)(size + 1) : 0;
+}
+
+/* ---- questions ---------------------------------------------------------------------------- */
+
+/* The entry of a hooked block, without taking it out; false when it has none. */
+bool mp_tracer_look_up(uintptr_t address, struct mp_entry *entry);
+
+/* Remember that captured stacks refer to the code object in the block at `address`. */
+void mp_tracer_mark_code(uintptr_t address);
+
+/* Visit every live block: site id, size in bytes, and address. Fuzzy while others record. */
+void mp_tracer_each(void (*visit)(uint32_t site, uint64_t size, uintptr_t address, void *data),
+                    void *data);
+
+/* Sums of a site's numbers over all lanes. */
+void mp_tracer_totals(uint32_t site, struct mp_totals *totals);
+
+/* Own memory in bytes: all tables, caches and results that are resident. */
+size_t mp_tracer_memory(void);
+
+/* The invariant of tally.h and those of the tables; at rest only. */
+bool mp_tracer_check(const char **why);
+
+#endif
