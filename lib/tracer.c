@@ -119,7 +119,7 @@ write_oversize(uintptr_t address, uint32_t word)
     mp_word_store(words + 1, MP_SIZE_IN_SIDE);
 }
 
-void
+bool
 mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size, uint32_t site)
 {
     const struct mp_side_entry entry = {domain, address, size, site};
@@ -131,17 +131,18 @@ mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size
     if (!site || (hooked && !mp_shadow_reach(&mp_tracer.shadow, address)) ||
         !mp_tracer_count_alloc(main, site, size)) {
         mp_tracer_lose();
-        return;
+        return false;
     }
     if (mp_side_put(&mp_tracer.side, &entry, &old) != MP_OK) {
         mp_tracer_count_free(main, site, size);
         mp_tracer_lose();
-        return;
+        return false;
     }
     if (hooked)
         write_oversize(address, site);
     if (old.site)
         mp_tracer_count_free(main, old.site & MP_SITE_MASK, old.size);
+    return true;
 }
 
 void

@@ -71,8 +71,8 @@ mp_tracer_is_active(void)
 
 void mp_tracer_lose(void);
 void mp_tracer_code_died(void);
-void mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size,
-                           uint32_t site);
+bool mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size,
+                           uint32_t site); /* false: lost, and counted as such */
 bool mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry);
 void mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry);
 bool mp_tracer_count_shared(uint32_t site, size_t size, bool alloc);

@@ -119,8 +119,27 @@ mp_object_presize(PyTypeObject *type)
     return size + (PyType_HasFeature(type, preheader) ? 16 : 0);
 }
 
-#if PY_VERSION_HEX < 0x030D0000
-#define Py_IsFinalizing _Py_IsFinalizing
+/* What the thread's stack of frames ends in when no Python code runs. */
+static inline const char *
+mp_frame_outermost(const PyThreadState *tstate)
+{
+#if PY_VERSION_HEX >= 0x030F0000
+    return (const char *)tstate->base_frame;
+#else
+    (void)tstate;
+    return NULL;
+#endif
+}
+
+/* Slots of a module that is at home in every interpreter and needs no GIL. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define MP_MODULE_SLOTS                                                                       \
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},                     \
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#elif PY_VERSION_HEX >= 0x030C0000
+#define MP_MODULE_SLOTS {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#else
+#define MP_MODULE_SLOTS
 #endif
 
 #endif

@@ -3,7 +3,7 @@
 #include "compat.h"
 #include "stack.h"
 
-enum { GUARD_RECORDING = 1, GUARD_PROBING = 2 };
+enum { GUARD_RECORDING = 1, GUARD_PROBING = 2, GUARD_QUIET = 3 };
 
 static PyMemAllocatorEx originals[3]; /* by enum mp_kind; written with the GIL held */
 static const PyMemAllocatorDomain domains[3] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM,
@@ -81,6 +81,18 @@ record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size)
     mp_tracer_record(caller.main, (uintptr_t)block, size, site);
 }
 
+/* A block goes away in a call that is only passed on: memprof's own thread of work still
+ * has to take out what the program allocated. */
+static inline void
+forget_when_quiet(enum mp_kind kind, void *block)
+{
+    struct mp_thread *self = mp_thread_current;
+    if (!block || !self || atomic_load_explicit(&self->guard, memory_order_relaxed) != GUARD_QUIET)
+        return;
+    if (mp_tracer_is_active())
+        mp_tracer_free(caller_is_main(kind), (uintptr_t)block);
+}
+
 /* ---- the four operations --------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) void *
@@ -116,8 +128,10 @@ hook_realloc(enum mp_kind kind, void *old, size_t size)
 {
     const PyMemAllocatorEx *below = &originals[kind];
     struct mp_thread *self = enter(kind);
-    if (MP_UNLIKELY(!self))
+    if (MP_UNLIKELY(!self)) {
+        forget_when_quiet(kind, old);
         return below->realloc(below->ctx, old, size);
+    }
     struct mp_entry entry = {0};
     if (old)
         mp_tracer_take((uintptr_t)old, &entry);
@@ -139,6 +153,8 @@ hook_free(enum mp_kind kind, void *block)
     struct mp_thread *self = block ? enter(kind) : NULL;
     if (MP_LIKELY(self != NULL))
         mp_tracer_free(caller_is_main(kind), (uintptr_t)block);
+    else
+        forget_when_quiet(kind, block);
     below->free(below->ctx, block);
     if (MP_LIKELY(self != NULL))
         leave(self);
@@ -198,10 +214,11 @@ is_reached(enum mp_kind kind)
     struct mp_thread *self = mp_thread_self();
     if (!self)
         return false;
+    const uint32_t before = atomic_load(&self->guard);
     probed = 0;
     atomic_store(&self->guard, GUARD_PROBING);
     probe_domain(kind);
-    atomic_store(&self->guard, 0);
+    atomic_store(&self->guard, before);
     return probed >> kind & 1;
 }
 
@@ -258,6 +275,17 @@ mp_hook_remove(void)
         if (current.malloc == hooks[kind].malloc)
             PyMem_SetAllocator(domains[kind], &originals[kind]);
     }
+}
+
+bool
+mp_hook_quiet(bool quiet)
+{
+    struct mp_thread *self = mp_thread_self();
+    if (!self)
+        return false;
+    const bool before = atomic_load_explicit(&self->guard, memory_order_relaxed) == GUARD_QUIET;
+    atomic_store_explicit(&self->guard, quiet ? GUARD_QUIET : 0, memory_order_release);
+    return before;
 }
 
 void

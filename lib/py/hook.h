@@ -25,6 +25,10 @@ void mp_hook_remove(void);
 /* False when somebody has replaced the allocators, so that we see nothing any more. */
 bool mp_hook_is_reached(void);
 
+/* Leave out what the calling thread allocates from now on, or no more: for memprof's own
+ * Python objects. Frees are still recorded. Returns the state before, to be restored. */
+bool mp_hook_quiet(bool quiet);
+
 /* From now on all allocations have the empty stack: the interpreter is shutting down. */
 void mp_hook_stop_capture(void);
 

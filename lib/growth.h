@@ -1,0 +1,51 @@
+/* growth: which call stacks grow through a whole run, judged from their series.
+ *
+ * A snapshot with a series gives one verdict for each stack that is still alive:
+ *
+ *   STEADY     grew through the whole run and is alive: a leak
+ *   FLAT       warmed up and then stayed
+ *   SAWTOOTH   goes up and comes down again
+ *   ONCE       allocated at one moment and kept
+ *   LATE       appeared too near the end to be judged
+ *
+ * The rule. The first fifth of the run is warm-up. The rest is cut into eight
+ * windows of as many checkpoints each (they are evenly spaced), and of each window only the lowest level counts, so that what
+ * comes and goes within a window (buffers, caches that are emptied, garbage that
+ * waits for the collector) is not seen as growth. STEADY needs a rise from window
+ * to window in most of them, some of it in the last third, no fall of more than a
+ * tenth of the growth, and half of the growth alive at the end, which the caller
+ * measures after the program and a collection are over.
+ *
+ * Pure functions.
+ */
+#ifndef MP_GROWTH_H
+#define MP_GROWTH_H
+
+#include "snapshot.h"
+
+enum mp_verdict { MP_STEADY, MP_FLAT, MP_SAWTOOTH, MP_ONCE, MP_LATE, MP_VERDICTS };
+
+enum {
+    MP_GROWTH_CHECKPOINTS = 12,     /* fewer: too short to judge */
+    MP_GROWTH_WINDOWS = 8,
+    MP_GROWTH_BYTES = 1024,         /* less growth than this is not worth a report */
+};
+
+struct mp_growth {
+    uint32_t stack;
+    uint32_t verdict; /* enum mp_verdict */
+    struct mp_counts live;          /* at the end */
+    struct mp_counts first, last;   /* lowest level of the first and of the last window */
+    double bytes_per_second, blocks_per_second; /* between those two */
+};
+
+struct mp_growths {
+    bool too_short; /* no verdicts: every row says LATE */
+    size_t count, capacity;
+    struct mp_growth *rows;         /* leaks first, then by bytes */
+};
+
+MP_WARN_UNUSED int mp_growth(const struct mp_snapshot *snapshot, struct mp_growths *growths);
+void mp_growths_free(struct mp_growths *growths);
+
+#endif

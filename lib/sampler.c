@@ -1,0 +1,190 @@
+#define _GNU_SOURCE
+#include "sampler.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include "os/process_memory.h"
+#include "tracer.h"
+
+enum { FIRST_INTERVAL = 10 * 1000 * 1000 }; /* nanoseconds */
+
+static struct {
+    struct mp_sampler_options options;
+    struct mp_series series;
+    uint64_t start;          /* clock at mp_sampler_reset */
+    uint64_t cost;           /* of the last checkpoint, in nanoseconds */
+    bool running;
+    pthread_t thread;
+    pthread_mutex_t mutex;   /* guards `stopping`, for the condition only */
+    pthread_cond_t wake;
+    bool stopping;
+} sampler = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static uint64_t
+clock_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t
+mp_sampler_time(void)
+{
+    return clock_now() - sampler.start;
+}
+
+/* Fill points with the sites that have live blocks; how many there are. */
+static size_t
+collect_points(struct mp_point *points, uint32_t sites)
+{
+    size_t count = 0;
+    for (uint32_t site = 1; site <= sites; site++) {
+        struct mp_totals totals;
+        mp_tracer_totals(site, &totals);
+        if (totals.live.blocks)
+            points[count++] = (struct mp_point){site, (uint32_t)totals.live.blocks,
+                                                totals.live.bytes};
+    }
+    return count;
+}
+
+void
+mp_sampler_take(void)
+{
+    const uint64_t begin = clock_now();
+    const uint32_t sites = mp_table_count(&mp_tracer.depot.sites);
+    struct mp_checkpoint checkpoint = {
+        .time = begin - sampler.start,
+        .traced = mp_clock_now(&mp_tracer.clock),
+        .rss = mp_process_rss(),
+    };
+    struct mp_point *points = mp_mem_new((sites + 1) * sizeof *points);
+    if (!points)
+        return; /* one checkpoint less */
+    checkpoint.count = collect_points(points, sites);
+    checkpoint.capacity = checkpoint.count ? checkpoint.count : 1;
+    checkpoint.points = mp_mem_grow(points, (sites + 1) * sizeof *points,
+                                    checkpoint.capacity * sizeof *points);
+    if (!checkpoint.points) {
+        mp_mem_free(points, (sites + 1) * sizeof *points);
+        return;
+    }
+    mp_series_add(&sampler.series, &checkpoint);
+    sampler.cost = clock_now() - begin;
+}
+
+/* When the next checkpoint is due: on the grid of the series, at most 1 % of the time. */
+static uint64_t
+next_checkpoint(uint64_t now)
+{
+    uint64_t interval = (uint64_t)FIRST_INTERVAL << sampler.series.thinned;
+    if (interval < sampler.cost * 100)
+        interval = sampler.cost * 100;
+    return now + interval;
+}
+
+/* Wait until `due` or until the thread is to stop; true in that case. */
+static bool
+wait_until(uint64_t due)
+{
+    const struct timespec until = {(time_t)(due / 1000000000u), (long)(due % 1000000000u)};
+    int status = 0;
+    pthread_mutex_lock(&sampler.mutex);
+    while (!sampler.stopping && status == 0)
+        status = pthread_cond_timedwait(&sampler.wake, &sampler.mutex, &until);
+    const bool stopping = sampler.stopping;
+    pthread_mutex_unlock(&sampler.mutex);
+    return stopping;
+}
+
+static void *
+run(void *unused)
+{
+    const struct mp_sampler_options *options = &sampler.options;
+    uint64_t now = clock_now();
+    uint64_t checkpoint = options->series ? next_checkpoint(now) : UINT64_MAX;
+    uint64_t call = options->call_interval ? now + options->call_interval : UINT64_MAX;
+
+    (void)unused;
+    while (!wait_until(checkpoint < call ? checkpoint : call)) {
+        if (clock_now() >= checkpoint) {
+            mp_sampler_take();
+            checkpoint = next_checkpoint(clock_now());
+        }
+        if (clock_now() >= call) {
+            options->call(options->data);
+            call = clock_now() + options->call_interval;
+        }
+    }
+    return NULL;
+}
+
+/* In a forked child the thread is gone, and with it perhaps the mutex. */
+static void
+after_fork_in_child(void)
+{
+    sampler.running = false;
+    pthread_mutex_init(&sampler.mutex, NULL);
+}
+
+static void
+watch_fork(void)
+{
+    pthread_atfork(NULL, NULL, after_fork_in_child);
+}
+
+int
+mp_sampler_start(const struct mp_sampler_options *options)
+{
+    if (sampler.running || (!options->series && !options->call_interval))
+        return MP_OK;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_fork);
+    sampler.options = *options;
+    sampler.stopping = false;
+
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&sampler.wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sampler.running = pthread_create(&sampler.thread, NULL, run, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return sampler.running ? MP_OK : MP_SYSTEM;
+}
+
+bool
+mp_sampler_stop(void)
+{
+    if (!sampler.running)
+        return false;
+    pthread_mutex_lock(&sampler.mutex);
+    sampler.stopping = true;
+    pthread_cond_signal(&sampler.wake);
+    pthread_mutex_unlock(&sampler.mutex);
+    pthread_join(sampler.thread, NULL);
+    pthread_cond_destroy(&sampler.wake);
+    sampler.running = false;
+    return true;
+}
+
+struct mp_series *
+mp_sampler_series(void)
+{
+    return &sampler.series;
+}
+
+void
+mp_sampler_reset(void)
+{
+    mp_series_clear(&sampler.series);
+    sampler.start = clock_now();
+    sampler.cost = 0;
+}

@@ -1,0 +1,41 @@
+/* sampler: a thread of our own that looks at the tallies while the program runs.
+ *
+ * It takes checkpoints for the series (every 10 ms at first; the series doubles
+ * the interval as it fills, and a checkpoint never takes more than 1 % of the
+ * time), and calls a function at a fixed interval (to rewrite the profile).
+ * It holds no GIL, blocks all signals, and touches no Python object.
+ *
+ * start and stop are called by one thread at a time. The thread does not survive
+ * fork(): stop before, start again after (the series goes on).
+ */
+#ifndef MP_SAMPLER_H
+#define MP_SAMPLER_H
+
+#include "series.h"
+
+struct mp_sampler_options {
+    bool series;                /* take checkpoints */
+    uint64_t call_interval;     /* nanoseconds between calls of `call`; 0: never */
+    void (*call)(void *data);
+    void *data;
+};
+
+/* Start the thread. MP_SYSTEM when it cannot be made; no-op while it runs. */
+MP_WARN_UNUSED int mp_sampler_start(const struct mp_sampler_options *options);
+
+/* Stop it and wait for its end; true when it ran. */
+bool mp_sampler_stop(void);
+
+/* The series so far; stable only while the thread is stopped. */
+struct mp_series *mp_sampler_series(void);
+
+/* Take a checkpoint now, by the calling thread, while the sampler is stopped. */
+void mp_sampler_take(void);
+
+/* Begin the series anew, at time 0. Only while the thread is stopped. */
+void mp_sampler_reset(void);
+
+/* Nanoseconds since mp_sampler_reset. */
+uint64_t mp_sampler_time(void);
+
+#endif

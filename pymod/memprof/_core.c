@@ -1,0 +1,359 @@
+/* memprof._core: the tracer for Python. Flat tuples go out; the package makes views of them. */
+#include "_core.h"
+
+#include <errno.h>
+
+#include "memprof/extension.h"
+#include "memprof/memprof.h"
+
+#include "../../lib/freeze.h"
+#include "../../lib/profile_file.h"
+#include "../../lib/py/hook.h"
+#include "../../lib/sampler.h"
+#include "../../lib/tracer.h"
+
+static const unsigned long nanoseconds = 1000000000;
+
+PyObject *
+mp_core_raise(int status, const char *path, const char *why)
+{
+    const char *text = why ? why : memprof_status_text(status);
+    if (status == MP_NO_MEMORY)
+        return PyErr_NoMemory();
+    if (status == MP_SYSTEM)
+        return path ? PyErr_SetFromErrnoWithFilename(PyExc_OSError, path)
+                    : PyErr_SetFromErrno(PyExc_OSError);
+    if (status == MP_NOT_TRACING)
+        PyErr_SetString(PyExc_RuntimeError, "memprof is not tracing");
+    else if (path)
+        PyErr_Format(PyExc_ValueError, "cannot read profile '%s': %s", path, text);
+    else
+        PyErr_SetString(PyExc_ValueError, text);
+    return NULL;
+}
+
+/* ---- the trace ------------------------------------------------------------------------------ */
+
+static PyObject *
+core_start(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    if (mp_tracer_is_active())
+        Py_RETURN_NONE;
+    const int status = mp_tracer_start();
+    if (status != MP_OK)
+        return mp_core_raise(status, NULL, NULL);
+    mp_freeze_start_clock();
+    mp_sampler_reset();
+    mp_hook_install();
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    if (mp_tracer_is_active()) {
+        memprof_stop();
+        mp_hook_remove();
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_is_tracing(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    return PyBool_FromLong(mp_tracer_is_active());
+}
+
+static PyObject *
+core_is_reached(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    return PyBool_FromLong(mp_hook_is_reached());
+}
+
+static PyObject *
+core_clear(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    mp_sampler_stop();
+    memprof_clear();
+    mp_sampler_reset();
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_get_traced(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    int64_t current, peak;
+    memprof_get_traced(&current, &peak);
+    return Py_BuildValue("(LL)", (long long)current, (long long)peak);
+}
+
+static PyObject *
+core_reset_peak(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    if (mp_tracer_is_active())
+        memprof_reset_peak();
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_own_memory(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    return PyLong_FromSize_t(memprof_own_memory());
+}
+
+static PyObject *
+core_lost(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    return PyLong_FromUnsignedLongLong(memprof_lost());
+}
+
+static PyObject *
+core_stop_capture(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    mp_hook_stop_capture();
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_quiet(PyObject *Py_UNUSED(module), PyObject *quiet)
+{
+    return PyBool_FromLong(mp_hook_quiet(PyObject_IsTrue(quiet) == 1));
+}
+
+static PyObject *
+core_check(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    const char *why = NULL;
+    if (mp_tracer_check(&why))
+        Py_RETURN_NONE;
+    return PyUnicode_FromString(why);
+}
+
+static PyObject *
+core_fail_nth(PyObject *Py_UNUSED(module), PyObject *count)
+{
+    const long n = PyLong_AsLong(count);
+    if (n == -1 && PyErr_Occurred())
+        return NULL;
+    mp_mem_fail_nth(n);
+    Py_RETURN_NONE;
+}
+
+/* ---- snapshots -------------------------------------------------------------------------------- */
+
+static PyObject *
+core_take_snapshot(PyObject *module, PyObject *series)
+{
+    const int with_series = PyObject_IsTrue(series);
+    if (with_series < 0)
+        return NULL;
+    if (!mp_tracer_is_active())
+        return mp_core_raise(MP_NOT_TRACING, NULL, NULL);
+    const bool quiet = mp_hook_quiet(true);
+    struct mp_snapshot *snapshot = mp_freeze(with_series);
+    PyObject *result = snapshot ? mp_core_wrap(module, snapshot) : PyErr_NoMemory();
+    mp_hook_quiet(quiet);
+    return result;
+}
+
+static PyObject *
+core_read(PyObject *module, PyObject *path)
+{
+    struct mp_snapshot *snapshot;
+    const char *why;
+    PyObject *encoded;
+    if (!PyUnicode_FSConverter(path, &encoded))
+        return NULL;
+    const char *name = PyBytes_AS_STRING(encoded);
+    const int status = mp_profile_read(name, &snapshot, &why);
+    PyObject *result =
+        status == MP_OK ? mp_core_wrap(module, snapshot) : mp_core_raise(status, name, why);
+    Py_DECREF(encoded);
+    return result;
+}
+
+static PyObject *
+core_heap_split(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    struct mp_facts facts;
+    mp_freeze_split_heap(&facts);
+    return Py_BuildValue("(LL)", (long long)facts.traced_small, (long long)facts.traced_c_heap);
+}
+
+/* ---- the sampler --------------------------------------------------------------------------------- */
+
+/* Where the sampler writes the profile; changed only while it is stopped. */
+static struct {
+    char *path;
+    char *note;
+    size_t note_size;
+    bool series, failed; /* failed: the last write */
+} target;
+
+/* Called by the sampler's thread, without the GIL. A failed write leaves the older profile. */
+static void
+write_profile(void *unused)
+{
+    (void)unused;
+    struct mp_snapshot *snapshot = mp_freeze(target.series);
+    if (snapshot && target.note_size &&
+        mp_snapshot_set_note(snapshot, target.note, target.note_size) != MP_OK) {
+        mp_snapshot_free(snapshot);
+        return;
+    }
+    target.failed = !snapshot || mp_profile_write(snapshot, target.path) != MP_OK;
+    mp_snapshot_free(snapshot);
+}
+
+static bool
+set_target(const char *path, const char *note, size_t note_size)
+{
+    char *path_copy = path ? strdup(path) : NULL;
+    char *note_copy = note_size ? malloc(note_size) : NULL;
+    if ((path && !path_copy) || (note_size && !note_copy)) {
+        free(path_copy);
+        free(note_copy);
+        return false;
+    }
+    if (note_size)
+        memcpy(note_copy, note, note_size);
+    free(target.path);
+    free(target.note);
+    target.path = path_copy;
+    target.note = note_copy;
+    target.note_size = note_size;
+    return true;
+}
+
+static PyObject *
+core_sampler_start(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    const char *path, *note;
+    Py_ssize_t note_size;
+    double interval;
+    int series;
+    if (!PyArg_ParseTuple(args, "pzdy#:sampler_start", &series, &path, &interval, &note,
+                          &note_size))
+        return NULL;
+    if (mp_sampler_stop() || !set_target(path, note, (size_t)note_size))
+        return PyErr_NoMemory();
+    target.series = series;
+    const struct mp_sampler_options options = {
+        .series = series,
+        .call_interval = path ? (uint64_t)(interval * (double)nanoseconds) : 0,
+        .call = write_profile,
+    };
+    const int status = mp_sampler_start(&options);
+    if (status != MP_OK)
+        return mp_core_raise(status, NULL, NULL);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_sampler_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    bool ran;
+    Py_BEGIN_ALLOW_THREADS
+    ran = mp_sampler_stop();
+    Py_END_ALLOW_THREADS
+    return PyBool_FromLong(ran);
+}
+
+static PyObject *
+core_sampler_take(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    mp_sampler_take();
+    Py_RETURN_NONE;
+}
+
+/* ---- the module ------------------------------------------------------------------------------------ */
+
+static const struct memprof_capsule capsule = {
+    .version = MEMPROF_CAPSULE_VERSION,
+    .track = memprof_track,
+    .untrack = memprof_untrack,
+    .move = memprof_move,
+    .is_tracing = memprof_is_tracing,
+};
+
+static PyMethodDef functions[] = {
+    {"start", core_start, METH_NOARGS, "Begin to trace; no-op while tracing."},
+    {"stop", core_stop, METH_NOARGS, "End the trace and forget it."},
+    {"is_tracing", core_is_tracing, METH_NOARGS, "True while tracing."},
+    {"is_reached", core_is_reached, METH_NOARGS, "Do allocations still reach our hooks?"},
+    {"clear", core_clear, METH_NOARGS, "Forget all blocks and numbers and go on."},
+    {"get_traced", core_get_traced, METH_NOARGS, "(current, peak) in bytes."},
+    {"reset_peak", core_reset_peak, METH_NOARGS, "Let the peak begin anew."},
+    {"own_memory", core_own_memory, METH_NOARGS, "Resident bytes of the tracer."},
+    {"lost", core_lost, METH_NOARGS, "Number of events that could not be recorded."},
+    {"stop_capture", core_stop_capture, METH_NOARGS, "No call stacks any more: shutting down."},
+    {"quiet", core_quiet, METH_O, "quiet(on) -> before: leave out this thread's allocations."},
+    {"check", core_check, METH_NOARGS, "None, or which invariant is broken. For tests."},
+    {"fail_nth", core_fail_nth, METH_O, "Let our n-th request for memory fail. For tests."},
+    {"take_snapshot", core_take_snapshot, METH_O, "take_snapshot(with_series) -> Snapshot"},
+    {"read", core_read, METH_O, "read(path) -> Snapshot"},
+    {"heap_split", core_heap_split, METH_NOARGS, "(small, large) bytes of live traced blocks"},
+    {"sampler_start", core_sampler_start, METH_VARARGS,
+     "sampler_start(series, path, interval, note): start the sampler's thread"},
+    {"sampler_stop", core_sampler_stop, METH_NOARGS, "Stop it; True when it ran."},
+    {"sampler_take", core_sampler_take, METH_NOARGS, "Take a checkpoint now."},
+    {"traces", mp_core_traces, METH_O, "traces(limit): tracemalloc's raw traces"},
+    {"object_stack", mp_core_object_stack, METH_O, "Frames of an object's allocation, or None."},
+    {"run_code", mp_core_run_code, METH_VARARGS,
+     "run_code(code, globals): run as the outermost frame of this thread"},
+    {"run_call", mp_core_run_call, METH_VARARGS, "run_call(function, args): the same"},
+    {"print_exception", mp_core_print_exception, METH_O, "As if nobody had caught it."},
+    {0},
+};
+
+static int
+core_exec(PyObject *module)
+{
+    PyObject *c_api = PyCapsule_New((void *)&capsule, MEMPROF_CAPSULE, NULL);
+    const int failed = PyModule_AddObjectRef(module, "c_api", c_api);
+    Py_XDECREF(c_api);
+    if (failed || PyModule_AddStringConstant(module, "version", memprof_version()))
+        return -1;
+    return mp_core_add_snapshot(module);
+}
+
+static int
+core_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct mp_core_state *state = PyModule_GetState(module);
+    Py_VISIT(state->snapshot_type);
+    return 0;
+}
+
+static int
+core_clear_state(PyObject *module)
+{
+    struct mp_core_state *state = PyModule_GetState(module);
+    Py_CLEAR(state->snapshot_type);
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, (void *)(uintptr_t)core_exec},
+    MP_MODULE_SLOTS
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "memprof._core",
+    .m_doc = "The tracer: see the package memprof for what to use.",
+    .m_size = sizeof(struct mp_core_state),
+    .m_methods = functions,
+    .m_slots = slots,
+    .m_traverse = core_traverse,
+    .m_clear = core_clear_state,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+MEMPROF_API PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&definition);
+}

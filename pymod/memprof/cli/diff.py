@@ -1,0 +1,54 @@
+"""``memprof diff``: what changed between two profile files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from .. import format
+from ..export import json_report
+from ..report import changes, console
+from . import options
+from .show import load
+
+
+def _size(text: str) -> int:
+    try:
+        return format.parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 3 when memory grew by more than --fail-on-growth."""
+    parser = options.Parser(
+        prog="memprof diff",
+        description="Compare two profile files; the largest changes go to stdout.",
+    )
+    parser.add_argument("old", metavar="OLD")
+    parser.add_argument("new", metavar="NEW")
+    parser.add_argument(
+        "--fail-on-growth", type=_size, metavar="SIZE",
+        help="end with exit status 3 when the sum grew by more than SIZE (24MB, 1.5GiB, 4096)",
+    )  # fmt: skip
+    options.add_report_options(parser, metric="live")
+    settings = parser.parse_args(arguments)
+    old, new = load(settings.old), load(settings.new)
+    with console.progress("memprof: comparing ...", sys.stderr):
+        rows = new.compare_to(old, settings.by, metric=settings.metric)
+    if settings.format == "json":
+        document = json_report.changes(rows, settings.by, settings.metric, settings.top)
+        print(json.dumps(document, indent=2))
+    else:
+        lines = changes.lines(rows, settings.by, settings.metric, settings.top)
+        console.write(lines, sys.stdout)
+    grown = sum(row.size_diff for row in rows)
+    if settings.fail_on_growth is not None and grown > settings.fail_on_growth:
+        print(
+            f"memprof: {settings.metric} memory grew by {format.size(grown)}, "
+            f"more than {format.size(settings.fail_on_growth)}",
+            file=sys.stderr,
+        )
+        return options.GREW
+    return 0

@@ -1,0 +1,59 @@
+"""Options that the verbs share, and how errors are told."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NoReturn
+
+from ..snapshot import METRICS
+
+USAGE_ERROR = 2
+GREW = 3
+
+BYS = ("line", "file", "function", "stack")
+
+
+def fail(message: str) -> NoReturn:
+    """One line on stderr, exit status 2."""
+    print(f"memprof: error: {message}", file=sys.stderr)
+    sys.exit(USAGE_ERROR)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with errors of one line."""
+
+    def __init__(self, **options):
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
+        )
+
+    def error(self, message: str) -> NoReturn:
+        fail(f"{message} (see {self.prog} --help)")
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"not a positive number: '{text}'")
+    return value
+
+
+def add_report_options(parser: argparse.ArgumentParser, metric: str) -> None:
+    group = parser.add_argument_group("report")
+    group.add_argument(
+        "--by", choices=BYS, default="line", help="what to sum up by (default: %(default)s)"
+    )
+    group.add_argument(
+        "--metric",
+        choices=METRICS,
+        default=metric,
+        help="peak: live when traced memory was at its maximum; live: still alive at the end; "
+        "total: all allocations (default: %(default)s)",
+    )
+    group.add_argument(
+        "--top", type=_positive, default=10, metavar="N", help="rows to show (default: 10)"
+    )
+    group.add_argument(
+        "--format", choices=("text", "json"), default="text", help="default: text"
+    )

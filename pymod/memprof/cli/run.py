@@ -1,0 +1,270 @@
+"""``memprof [run]``: trace a program that knows nothing of it, and report when it is over."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import shlex
+import sys
+
+from .. import _core, account, leaks, program, tracing
+from ..report import console
+from ..report import leaks as leaks_report
+from ..report import summary
+from . import VERBS, options
+from .options import fail
+
+_VALUE_OPTIONS = {"-o", "--output", "--by", "--metric", "--top", "--format", "--checkpoint"}
+_VALUE_OPTIONS |= {"--malloc"}
+_PRELOAD_MARK = "_MEMPROF_LD_PRELOAD"
+
+_DESCRIPTION = """\
+Trace every Python allocation of a program, with its full call stack, and report what was
+live when memory was at its peak. The program runs as without memprof: same arguments,
+output and exit status; the report goes to stderr."""
+
+_EXAMPLES = """\
+examples:
+  memprof script.py arg ...           what was live at the peak, by source line
+  memprof --by stack --top 3 -m pkg   the same by full call stack, of a module
+  memprof --leaks service.py          what grew through the whole run
+  memprof -o new.mprof script.py      also keep a profile, for the verbs below
+  memprof diff old.mprof new.mprof --fail-on-growth 1MB
+
+verbs:
+"""
+
+
+def _parser() -> options.Parser:
+    verbs = "".join(f"  memprof {verb:<6} {what}\n" for verb, what in VERBS.items())
+    parser = options.Parser(
+        prog="memprof",
+        usage="memprof [run] [options] (script.py | -m module | -c code) [arguments]",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES + verbs,
+    )
+    parser.add_argument("--version", action="version", version=f"memprof {_core.version}")
+    parser.add_argument(
+        "--leaks", action="store_true", help="report what grew through the whole run, not the peak"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE",
+        help="keep the profile in FILE (with --format json: the JSON report); a forked child "
+        "writes FILE.<pid>",
+    )  # fmt: skip
+    parser.add_argument(
+        "--checkpoint", type=float, default=10.0, metavar="SECONDS",
+        help="rewrite FILE this often, so that a killed process leaves one (default: 10)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--malloc", choices=("default", "jemalloc"), default="default",
+        help="run with jemalloc in place of the C library's malloc, and report its statistics",
+    )  # fmt: skip
+    parser.add_argument("-q", "--quiet", action="store_true", help="print no report")
+    options.add_report_options(parser, metric="peak")
+    return parser
+
+
+def _split(arguments: list[str]) -> tuple[list[str], program.Program]:
+    """Our own options, and the program with its arguments, where the first ends ours."""
+    at = 0
+    while at < len(arguments):
+        word = arguments[at]
+        if word[:2] in ("-m", "-c") and not word.startswith("--"):
+            return arguments[:at], _flagged(word, arguments[at + 1 :])
+        if word == "--":
+            at += 1
+            break
+        if not word.startswith("-") or word == "-":
+            break
+        at += 2 if word in _VALUE_OPTIONS else 1
+    if at >= len(arguments):
+        return arguments, program.Program("script", "", ())
+    target, *rest = arguments[at:]
+    return arguments[: at - (arguments[at - 1] == "--")], program.Program(
+        "script", target, tuple(rest)
+    )
+
+
+def _flagged(word: str, rest: list[str]) -> program.Program:
+    kind = "module" if word[1] == "m" else "code"
+    words = ([word[2:]] if word[2:] else []) + rest
+    if not words:
+        fail(f"argument expected for the {word} option")
+    return program.Program(kind, words[0], tuple(words[1:]))
+
+
+class _Session:
+    """One traced run, from the start of the program to the report."""
+
+    def __init__(self, settings, traced: program.Program):
+        self.settings = settings
+        self.traced = traced
+        self.pid = os.getpid()
+        self.path = list(sys.path)
+        self.stderr = sys.stderr
+        self.json_output = settings.output if settings.format == "json" else None
+
+    def start(self) -> None:
+        """Begin to trace. The report is made by the very last exit handler, when the program's
+        threads and its own handlers are over."""
+        atexit.register(self.finish)
+        _core.quiet(True)  # our own allocations; running the program ends it for its time
+        try:
+            if self.json_output:
+                _check_writable(self.json_output)
+            tracing.start(
+                series=self.settings.leaks,
+                output=None if self.json_output else self.settings.output,
+                checkpoint=self.settings.checkpoint,
+                notes={"command": shlex.join(self.traced.command)},
+            )
+        except OSError as error:
+            raise program.ProgramError(
+                f"cannot write '{self.settings.output}': {error.strerror}"
+            ) from None
+        except (ValueError, MemoryError) as error:
+            raise program.ProgramError(str(error) or "not enough memory for the trace") from None
+
+    def cancel(self) -> None:
+        atexit.unregister(self.finish)
+        tracing.stop()
+        _core.quiet(False)
+
+    def finish(self) -> None:
+        if not tracing.is_tracing():
+            return  # the program has stopped it
+        _core.quiet(True)
+        if os.getpid() != self.pid:
+            tracing.save_output()
+            return
+        if self.settings.leaks:
+            gc.collect()
+        snapshot = self._end_trace()
+        if self.settings.output and not self.json_output:
+            self._write(snapshot.dump, self.settings.output)
+        sys.path[:] = self.path  # a module of the program must not stand in for one of ours
+        if self.json_output or not self.settings.quiet:
+            self._report(snapshot)
+
+    def _end_trace(self):
+        split = account.split_live_memory()
+        snapshot = tracing.final_snapshot()
+        reached = _core.is_reached()
+        tracing.stop()
+        account.complete(snapshot, split)
+        if not reached:
+            self._say("another tool has replaced Python's allocators (tracemalloc.stop()?): the "
+                      "numbers end where that happened")  # fmt: skip
+        return snapshot
+
+    def _report(self, snapshot) -> None:
+        settings = self.settings
+        with console.progress("memprof: making the report ...", self.stderr):
+            growth = leaks.find_growth(snapshot) if settings.leaks else None
+            if settings.format == "json":
+                self._write_json(snapshot, growth)
+                return
+            if growth is not None:
+                lines = leaks_report.lines(growth, settings.top)
+            else:
+                lines = summary.lines(snapshot, settings.by, settings.metric, settings.top)
+        console.write([[], *lines], self.stderr)
+
+    def _write_json(self, snapshot, growth) -> None:
+        import json
+
+        from ..export import json_report
+
+        if growth is not None:
+            document = json_report.leaks(snapshot, growth)
+        else:
+            settings = self.settings
+            document = json_report.summary(snapshot, settings.by, settings.metric, settings.top)
+        text = json.dumps(document, indent=2) + "\n"
+        if self.json_output:
+            self._write(lambda path: _replace(path, text), self.json_output)
+        else:
+            console.write([[(text.rstrip("\n"), "")]], self.stderr)
+
+    def _write(self, write, path: str) -> None:
+        try:
+            write(path)
+        except OSError as error:
+            self._say(f"cannot write '{path}': {error.strerror}")
+
+    def _say(self, message: str) -> None:
+        console.write([[(f"memprof: {message}", console.ALARM)]], self.stderr)
+
+
+def _check_writable(path: str) -> None:
+    """OSError now, not when the program is over."""
+    with open(path, "a", encoding="utf-8"):
+        pass
+
+
+def _replace(path: str, text: str) -> None:
+    """All of it or nothing."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return
+    path = os.path.realpath(path)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+# ---- jemalloc --------------------------------------------------------------------------------
+
+
+def _preload_jemalloc() -> None:
+    """Start this process again with jemalloc in front of malloc; returns in the new one. It
+    cannot be loaded later: its thread-local storage does not fit."""
+    if _PRELOAD_MARK in os.environ:
+        before = os.environ.pop(_PRELOAD_MARK)
+        if before:
+            os.environ["LD_PRELOAD"] = before
+        else:
+            del os.environ["LD_PRELOAD"]
+        return
+    from ctypes.util import find_library
+
+    library = find_library("jemalloc")
+    if library is None:
+        fail("--malloc=jemalloc: libjemalloc is not installed (Debian: libjemalloc2)")
+    before = os.environ.get("LD_PRELOAD", "")
+    environment = dict(os.environ)
+    environment[_PRELOAD_MARK] = before
+    environment["LD_PRELOAD"] = f"{library}:{before}" if before else library
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def main(arguments: list[str]) -> int:
+    """Trace a program. Ends as the program does."""
+    parser = _parser()
+    own, traced = _split(arguments)
+    settings = parser.parse_args(own)
+    if not traced.target:
+        fail("no program to run: give a script, -m module or -c code (see memprof --help)")
+    if settings.malloc == "jemalloc":
+        _preload_jemalloc()
+    session = _Session(settings, traced)
+    try:
+        run = program.prepare(traced)
+        session.start()
+        try:
+            program.run(run)
+        finally:
+            atexit.register(_core.quiet, False)  # the first handler to run: the others are traced
+    except program.ProgramError as error:
+        session.cancel()
+        fail(str(error))
+    return 0

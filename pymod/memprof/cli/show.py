@@ -1,0 +1,53 @@
+"""``memprof show``: the report of a profile file."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from .. import leaks
+from ..export import json_report
+from ..report import console, summary
+from ..report import leaks as leaks_report
+from ..snapshot import Snapshot
+from . import options
+
+
+def load(path: str) -> Snapshot:
+    """Read a profile, or end with one line."""
+    try:
+        with console.progress(f"memprof: reading {path} ...", sys.stderr):
+            return Snapshot.load(path)
+    except OSError as error:
+        options.fail(f"cannot read '{path}': {error.strerror}")
+    except (ValueError, MemoryError) as error:
+        options.fail(str(error) or f"cannot read '{path}': there is not enough memory for it")
+
+
+def main(arguments: list[str]) -> int:
+    parser = options.Parser(
+        prog="memprof show", description="Print the report of a profile file to stdout."
+    )
+    parser.add_argument("file", metavar="FILE", help="written by memprof -o FILE")
+    parser.add_argument(
+        "--leaks", action="store_true",
+        help="what grew through the whole run (of a profile written with --leaks)",
+    )  # fmt: skip
+    options.add_report_options(parser, metric="peak")
+    settings = parser.parse_args(arguments)
+    snapshot = load(settings.file)
+    growth = leaks.find_growth(snapshot) if settings.leaks else None
+    if settings.format == "json":
+        document = (
+            json_report.leaks(snapshot, growth)
+            if growth is not None
+            else json_report.summary(snapshot, settings.by, settings.metric, settings.top)
+        )
+        print(json.dumps(document, indent=2))
+    elif growth is not None:
+        console.write(leaks_report.lines(growth, settings.top), sys.stdout)
+    else:
+        console.write(
+            summary.lines(snapshot, settings.by, settings.metric, settings.top), sys.stdout
+        )
+    return 0

@@ -1,0 +1,1 @@
+"""Reports for tools: JSON documents with a format name and a version."""

@@ -1,0 +1,1 @@
+"""Reports for people: lines of styled text, coloured on a terminal and plain elsewhere."""

@@ -1,0 +1,72 @@
+"""Where report lines go.
+
+A line is a list of (text, style) pairs; styles are rich's. On a terminal they are shown with
+``rich`` (https://rich.readthedocs.io), which also honours NO_COLOR and the like; elsewhere
+only the text is written, so that a report in a file or a pipe stays plain and whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+Line = list[tuple[str, str]]
+
+TITLE = "bold"
+NUMBER = "cyan"
+SITE = "bold green"
+SOURCE = "yellow"
+QUIET = "dim"
+ALARM = "bold red"
+
+
+def line(*parts: str | tuple[str, str]) -> Line:
+    """A line of plain and styled parts."""
+    return [(part, "") if isinstance(part, str) else part for part in parts]
+
+
+def is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError, OSError):
+        return False
+
+
+def write(lines: Iterable[Line], stream: TextIO | None) -> None:
+    """Write lines; a stream that is closed or broken is no error: it is not ours."""
+    if stream is None:
+        return
+    with contextlib.suppress(ValueError, OSError):
+        if is_terminal(stream) and os.environ.get("TERM") != "dumb":
+            _write_rich(lines, stream)
+        else:
+            stream.writelines("".join(text for text, _ in line) + "\n" for line in lines)
+        stream.flush()
+
+
+def _write_rich(lines: Iterable[Line], stream: TextIO) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    width = console.width
+    for parts in lines:
+        text = Text()
+        for part, style in parts:
+            text.append(part, style=style or None)
+        text.truncate(max(width, 40), overflow="ellipsis")
+        console.print(text)
+
+
+@contextlib.contextmanager
+def progress(what: str, stream: TextIO | None) -> Iterator[None]:
+    """Show that a long piece of work is under way, on a terminal only."""
+    if stream is None or not is_terminal(stream):
+        yield
+        return
+    from rich.console import Console
+
+    with Console(file=stream).status(what):
+        yield

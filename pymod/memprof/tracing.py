@@ -1,0 +1,268 @@
+"""Starting, stopping and asking the trace. There is one per process."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from . import _core
+from .snapshot import Snapshot, Traceback
+
+
+_PYTHON = sys.version.split()[0]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a trace does beside recording."""
+
+    series: bool = False  # take checkpoints over time, for leaks
+    output: str | None = None  # profile file, rewritten while the program runs
+    checkpoint: float = 10.0  # seconds between two writes
+    notes: dict[str, str] = field(default_factory=dict, compare=False)
+
+    def note(self) -> bytes:
+        """The profile's note, as lib/PROFILE_FORMAT.md has it."""
+        notes = {"python": _PYTHON, "memprof": _core.version} | self.notes
+        lines = (f"{key}={value}".replace("\n", " ") for key, value in notes.items())
+        return "\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+_options: Options | None = None  # of the trace under way
+_sampler_was_running = False  # between the two ends of a fork
+_registered = False
+
+
+def start(
+    *,
+    series: bool = False,
+    output: str | os.PathLike | None = None,
+    checkpoint: float = 10.0,
+    notes: dict[str, str] | None = None,
+) -> None:
+    """Begin to trace every allocation of this process.
+
+    Blocks that exist already are not traced. ``series`` also records the live numbers over
+    time, which find_growth() judges. ``output`` names a profile file that is rewritten
+    every ``checkpoint`` seconds, so that a process that is killed leaves one; a forked
+    child writes ``output.<pid>``.
+
+    While tracing, start() with the same options does nothing and with others raises
+    RuntimeError. ValueError for a checkpoint of zero or less, OSError when ``output``
+    cannot be written.
+    """
+    global _options
+    if not checkpoint > 0:
+        raise ValueError(f"checkpoint must be more than 0 seconds, not {checkpoint!r}")
+    path = os.path.abspath(os.fspath(output)) if output is not None else None
+    options = Options(series, path, checkpoint, dict(notes or {}))
+    if _core.is_tracing():
+        if _options != options:
+            raise RuntimeError(
+                f"memprof is tracing already, with other options ({_options}); call stop() first"
+            )
+        return
+    _register()
+    _core.start()
+    _options = options
+    try:
+        if path is not None:
+            save(path)  # fails now rather than in ten seconds
+        _start_sampler()
+    except BaseException:
+        stop()
+        raise
+
+
+def stop() -> None:
+    """End the trace and forget all of it. Without effect when not tracing.
+
+    Where another tool has put its own hooks in front of ours in the meantime, ours stay in
+    the chain and only pass calls on.
+    """
+    global _options
+    _core.sampler_stop()
+    _core.stop()
+    _options = None
+
+
+def is_tracing() -> bool:
+    """True between start() and stop()."""
+    return _core.is_tracing()
+
+
+def clear() -> None:
+    """Forget all blocks and numbers, and go on tracing."""
+    ran = _core.sampler_stop()
+    _core.clear()
+    if ran:
+        _start_sampler()
+
+
+def get_traced_memory() -> tuple[int, int]:
+    """(current, peak) bytes of traced blocks; (0, 0) when not tracing."""
+    return _core.get_traced()
+
+
+def reset_peak() -> None:
+    """Let the peak begin anew at what is live now. Without effect when not tracing."""
+    _core.reset_peak()
+
+
+def get_tracer_memory() -> int:
+    """Bytes of memory that memprof itself uses; they are in no other number."""
+    return _core.own_memory()
+
+
+def get_object_traceback(obj: object) -> Traceback | None:
+    """Call stack of an object's allocation; None when it was not traced.
+
+    An object that came from one of CPython's free lists has the stack of the block's
+    allocation, which an earlier object may have made.
+    """
+    frames = _core.object_stack(obj)
+    return None if frames is None else Traceback(frames)
+
+
+def take_snapshot() -> Snapshot:
+    """Freeze the numbers of now. RuntimeError when not tracing.
+
+    RuntimeWarning when another tool has taken our hooks out (tracemalloc.stop() does when
+    tracemalloc was started first): nothing is seen from then on.
+    """
+    core = _core.take_snapshot(False)
+    _warn_when_unhooked()
+    if _options is not None:
+        core.set_note(_options.note())
+    return Snapshot(core)
+
+
+def _warn_when_unhooked() -> None:
+    if not _core.is_reached():
+        warnings.warn(
+            "another tool has replaced Python's allocators and with them memprof's hooks "
+            "(tracemalloc.stop()?); the numbers end where that happened",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def final_snapshot() -> Snapshot:
+    """As take_snapshot(), with the series; the sampler is stopped for good."""
+    _core.sampler_stop()
+    core = _core.take_snapshot(True)
+    if _options is not None:
+        core.set_note(_options.note())
+    return Snapshot(core)
+
+
+def save(path: str) -> None:
+    """Write the profile of now."""
+    take_snapshot().dump(path)
+
+
+@dataclass
+class Trace:
+    """What trace() yields: the snapshot of the end of the block."""
+
+    snapshot: Snapshot | None = None
+
+
+@contextmanager
+def trace(**options) -> Iterator[Trace]:
+    """Trace a block of code; options as of start().
+
+    The yielded object's ``snapshot`` is set at the end. When a trace is under way already
+    it is used, and goes on afterwards.
+    """
+    was_tracing = is_tracing()
+    if options or not was_tracing:
+        start(**options)
+    result = Trace()
+    try:
+        yield result
+    finally:
+        result.snapshot = take_snapshot()
+        if not was_tracing:
+            stop()
+
+
+# ---- the sampler, fork and the end of the process ------------------------------------------
+
+
+def _start_sampler() -> None:
+    if _options is not None and (_options.series or _options.output):
+        _core.sampler_start(
+            _options.series, _options.output, _options.checkpoint, _options.note()
+        )
+
+
+def _register() -> None:
+    """Once per process."""
+    global _registered
+    if not _registered:
+        _registered = True
+        atexit.register(_at_exit)
+        os.register_at_fork(
+            before=_before_fork,
+            after_in_parent=_after_fork_in_parent,
+            after_in_child=_after_fork_in_child,
+        )
+
+
+def _at_exit() -> None:
+    _core.sampler_stop()
+    _core.stop_capture()
+
+
+def _before_fork() -> None:
+    global _sampler_was_running
+    _sampler_was_running = _core.sampler_stop()
+
+
+def _after_fork_in_parent() -> None:
+    if _sampler_was_running:
+        _start_sampler()
+
+
+def _after_fork_in_child() -> None:
+    """The child goes on tracing, and writes a profile of its own."""
+    global _options
+    if _options is None or not _core.is_tracing():
+        return
+    if _options.output is not None:
+        output = f"{_options.output}.{os.getpid()}"
+        _options = Options(_options.series, output, _options.checkpoint, _options.notes)
+        _write_at_end_of_multiprocessing_child()
+    if _sampler_was_running:
+        _start_sampler()
+
+
+def save_output() -> None:
+    """Write the profile of now to the trace's output, if it has one."""
+    if _options is not None and _options.output is not None and _core.is_tracing():
+        try:
+            save(_options.output)
+        except OSError:
+            pass  # nobody to tell: the child's own exit must not change
+
+
+class _Anchor:
+    """multiprocessing calls what is registered for an object while it is alive."""
+
+
+_anchor = _Anchor()
+
+
+def _write_at_end_of_multiprocessing_child() -> None:
+    """A child of multiprocessing ends with os._exit; its finalizers are the last to run."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.register_after_fork(
+            _anchor, lambda _: util.Finalize(None, save_output, exitpriority=-1000)
+        )

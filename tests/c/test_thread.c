@@ -1,0 +1,349 @@
+#define _GNU_SOURCE
+#include "test.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "thread.h"
+
+enum { THREADS = 4 };
+
+/* Run `body` in a forked child, where the test's asserts cannot be used; its answer. */
+static int
+in_child(int (*body)(void))
+{
+    int status;
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(100); /* a child that hangs fails */
+        _exit(body());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* ---- these two come first: nothing is attached yet -------------------- */
+
+/* With no thread-specific key left, every key belongs to somebody else. */
+static int
+attach_without_keys(void)
+{
+    static pthread_key_t keys[100000];
+    int count = 0, changed = 0;
+    while (count < 100000 && pthread_key_create(&keys[count], NULL) == 0)
+        pthread_setspecific(keys[count++], "theirs");
+    (void)!mp_thread_self();
+    for (int i = 0; i < count; i++)
+        changed += strcmp(pthread_getspecific(keys[i]), "theirs") != 0;
+    return changed;
+}
+
+static void
+attach_without_a_free_key_leaves_the_keys_of_others_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(attach_without_keys), 0);
+}
+
+static void
+attach_without_memory_returns_null_and_works_later(void **state)
+{
+    (void)state;
+    assert_null(mp_thread_current);
+    mp_mem_fail_nth(1);
+    assert_null(mp_thread_self());
+    assert_null(mp_thread_current);
+    assert_non_null(mp_thread_self());
+    assert_ptr_equal(mp_thread_current, mp_thread_self());
+}
+
+/* ---- a thread to command -------------------- */
+
+struct guest {
+    pthread_t thread;
+    pthread_barrier_t ready, leave; /* meetings with the test */
+    struct mp_thread *self, *again;
+    uint32_t guard;
+};
+
+static void *
+visit(void *data)
+{
+    struct guest *guest = data;
+    guest->self = mp_thread_self();
+    atomic_store(&guest->self->guard, guest->guard);
+    guest->again = mp_thread_self();
+    pthread_barrier_wait(&guest->ready);
+    pthread_barrier_wait(&guest->leave);
+    return NULL;
+}
+
+static void
+enter(struct guest *guest, uint32_t guard)
+{
+    guest->guard = guard;
+    pthread_barrier_init(&guest->ready, NULL, 2);
+    pthread_barrier_init(&guest->leave, NULL, 2);
+    assert_int_equal(pthread_create(&guest->thread, NULL, visit, guest), 0);
+    pthread_barrier_wait(&guest->ready);
+}
+
+static void
+leave(struct guest *guest)
+{
+    pthread_barrier_wait(&guest->leave);
+    pthread_join(guest->thread, NULL);
+}
+
+/* ---- blocks -------------------- */
+
+static void
+each_living_thread_has_a_block_of_its_own(void **state)
+{
+    (void)state;
+    size_t mapped = 0;
+    for (int round = 0; round < 50; round++) {
+        struct guest guests[THREADS];
+        for (int i = 0; i < THREADS; i++) {
+            enter(&guests[i], 0);
+            assert_ptr_equal(guests[i].self, guests[i].again);
+            assert_ptr_not_equal(guests[i].self, mp_thread_self());
+            for (int k = 0; k < i; k++)
+                assert_ptr_not_equal(guests[i].self, guests[k].self);
+        }
+        for (int i = 0; i < THREADS; i++)
+            leave(&guests[i]);
+        mapped = round ? mapped : mp_mem_mapped();
+        assert_int_equal(mp_mem_mapped(), mapped); /* later rounds need no new blocks */
+    }
+}
+
+static void
+block_of_an_ended_thread_is_quiet_and_serves_the_next(void **state)
+{
+    (void)state;
+    struct guest first, second;
+    enter(&first, 1);
+    leave(&first);
+    assert_false(first.self->in_use);
+    assert_int_equal(first.self->guard, 0);
+    const size_t before = mp_mem_mapped();
+    enter(&second, 0);
+    assert_int_equal(mp_mem_mapped(), before); /* one of those that were free */
+    leave(&second);
+}
+
+static struct mp_thread *late;
+
+static void
+call_a_hook(void *data)
+{
+    (void)data;
+    late = mp_thread_self();
+}
+
+static void *
+end_with_a_hook(void *key)
+{
+    pthread_setspecific(*(pthread_key_t *)key, "not null");
+    (void)!mp_thread_self();
+    return NULL;
+}
+
+static void
+hook_called_as_the_thread_ends_leaves_its_block_free(void **state)
+{
+    (void)state;
+    pthread_key_t key;
+    pthread_t thread;
+    assert_non_null(mp_thread_self()); /* so that our key is the older one and goes first */
+    assert_int_equal(pthread_key_create(&key, call_a_hook), 0);
+    assert_int_equal(pthread_create(&thread, NULL, end_with_a_hook, &key), 0);
+    pthread_join(thread, NULL);
+    pthread_key_delete(key);
+    assert_non_null(late);
+    assert_false(late->in_use);
+}
+
+/* ---- quiesce -------------------- */
+
+static _Atomic int hook_ended;
+
+static void *
+stay_in_a_hook(void *data)
+{
+    struct guest *guest = data;
+    struct mp_thread *self = mp_thread_self();
+    atomic_store(&self->guard, 1);
+    pthread_barrier_wait(&guest->ready);
+    for (int i = 0; i < 2000; i++)
+        sched_yield();
+    atomic_store(&hook_ended, 1);
+    atomic_store_explicit(&self->guard, 0, memory_order_release);
+    pthread_barrier_wait(&guest->leave);
+    return NULL;
+}
+
+static void
+quiesce_waits_for_a_hook_in_flight(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 5; round++) {
+        struct guest guest = {0};
+        atomic_store(&hook_ended, 0);
+        pthread_barrier_init(&guest.ready, NULL, 2);
+        pthread_barrier_init(&guest.leave, NULL, 2);
+        assert_int_equal(pthread_create(&guest.thread, NULL, stay_in_a_hook, &guest), 0);
+        pthread_barrier_wait(&guest.ready);
+        mp_thread_quiesce();
+        const int ended = atomic_load(&hook_ended);
+        leave(&guest);
+        assert_int_equal(ended, 1);
+    }
+}
+
+static int
+quiesce_in_a_hook(void)
+{
+    atomic_store(&mp_thread_self()->guard, 1);
+    mp_thread_quiesce();
+    return 0;
+}
+
+static void
+quiesce_does_not_wait_for_the_caller_itself(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(quiesce_in_a_hook), 0); /* in a child: it might wait for ever */
+}
+
+/* ---- fork -------------------- */
+
+static struct guest witness;
+
+static int
+take_over_blocks(void)
+{
+    struct mp_thread *own = mp_thread_self();
+    mp_thread_after_fork();
+    mp_thread_quiesce(); /* hangs if the guard of a thread that is gone still counts */
+    if (mp_thread_current != own || !own->in_use)
+        return 1;
+    if (witness.self->in_use || witness.self->guard)
+        return 2;
+    const size_t before = mp_mem_mapped();
+    mp_thread_current = NULL; /* as another thread would begin */
+    const struct mp_thread *other = mp_thread_self();
+    return !other || other == own || mp_mem_mapped() != before ? 3 : 0;
+}
+
+static void
+blocks_of_other_threads_are_free_in_a_forked_child(void **state)
+{
+    (void)state;
+    assert_non_null(mp_thread_self());
+    enter(&witness, 1);
+    const int answer = in_child(take_over_blocks);
+    const bool kept = witness.self->in_use && witness.self->guard == 1;
+    leave(&witness);
+    assert_int_equal(answer, 0);
+    assert_true(kept); /* the parent's are untouched */
+}
+
+/* ---- scratch -------------------- */
+
+static void
+scratch_grows_and_keeps_its_contents(void **state)
+{
+    (void)state;
+    static struct mp_thread block;
+    for (size_t count = 1; count <= 100000; count *= 3) {
+        assert_true(mp_thread_reserve_frames(&block, count));
+        assert_true(mp_thread_reserve_text(&block, count));
+        assert_true(block.frame_capacity >= count && block.text_capacity >= count);
+        block.frames[count - 1].code = count;
+        block.text[count - 1] = (char)count;
+        for (size_t old = 1; old <= count; old *= 3) {
+            assert_int_equal(block.frames[old - 1].code, old);
+            assert_int_equal(block.text[old - 1], (char)old);
+        }
+    }
+    mp_mem_free(block.frames, block.frame_capacity * sizeof *block.frames);
+    mp_mem_free(block.text, block.text_capacity);
+}
+
+static void
+scratch_asks_for_memory_only_to_grow_and_without_it_stays(void **state)
+{
+    (void)state;
+    static struct mp_thread block;
+    for (size_t count = 0; count <= 10000; count += 10000) { /* the first, and a larger one */
+        const struct mp_thread before = block;
+        mp_mem_fail_nth(1);
+        assert_false(mp_thread_reserve_frames(&block, count + 1));
+        mp_mem_fail_nth(1);
+        assert_false(mp_thread_reserve_text(&block, count + 1));
+        assert_ptr_equal(block.frames, before.frames);
+        assert_ptr_equal(block.text, before.text);
+        assert_int_equal(block.frame_capacity, before.frame_capacity);
+        assert_int_equal(block.text_capacity, before.text_capacity);
+        assert_true(mp_thread_reserve_frames(&block, count + 1));
+        assert_true(mp_thread_reserve_text(&block, count + 1));
+        mp_mem_fail_nth(1);
+        assert_true(mp_thread_reserve_frames(&block, block.frame_capacity));
+        assert_true(mp_thread_reserve_text(&block, block.text_capacity));
+        mp_mem_fail_nth(0);
+    }
+    mp_mem_free(block.frames, block.frame_capacity * sizeof *block.frames);
+    mp_mem_free(block.text, block.text_capacity);
+}
+
+/* ---- spin lock -------------------- */
+
+static struct mp_spin lock;
+static long counter; /* plain: the lock is all that protects it */
+
+static void *
+count_under_lock(void *data)
+{
+    for (int i = 0; i < 20000; i++) {
+        mp_spin_lock(&lock);
+        counter++;
+        mp_spin_unlock(&lock);
+    }
+    return data;
+}
+
+static void
+spin_lock_lets_one_thread_in(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    for (int t = 0; t < THREADS; t++)
+        assert_int_equal(pthread_create(&threads[t], NULL, count_under_lock, NULL), 0);
+    for (int t = 0; t < THREADS; t++)
+        pthread_join(threads[t], NULL);
+    assert_int_equal(counter, THREADS * 20000);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attach_without_a_free_key_leaves_the_keys_of_others_alone),
+        cmocka_unit_test(attach_without_memory_returns_null_and_works_later),
+        cmocka_unit_test(each_living_thread_has_a_block_of_its_own),
+        cmocka_unit_test(block_of_an_ended_thread_is_quiet_and_serves_the_next),
+        cmocka_unit_test(hook_called_as_the_thread_ends_leaves_its_block_free),
+        cmocka_unit_test(quiesce_waits_for_a_hook_in_flight),
+        cmocka_unit_test(quiesce_does_not_wait_for_the_caller_itself),
+        cmocka_unit_test(blocks_of_other_threads_are_free_in_a_forked_child),
+        cmocka_unit_test(scratch_grows_and_keeps_its_contents),
+        cmocka_unit_test(scratch_asks_for_memory_only_to_grow_and_without_it_stays),
+        cmocka_unit_test(spin_lock_lets_one_thread_in),
+    };
+    return RUN_TESTS(tests);
+}

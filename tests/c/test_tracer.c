@@ -1,0 +1,349 @@
+#define _GNU_SOURCE
+#include "test.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tracer.h"
+
+#define CASE(name) static void name(void **state __attribute__((unused)))
+
+enum { STACKS = 20, SLOTS = 300, SITES = 1000, THREADS = 4, CHUNK = 1 << MP_CHUNK_SHIFT };
+
+/* Made-up addresses: in the shadow table, and two kinds that only the side table holds. */
+static const uintptr_t BASE = (uintptr_t)0x7f12 << 32, ODD = ((uintptr_t)0x7f13 << 32) + 8;
+static const uintptr_t HIGH = (uintptr_t)3 << 50;
+static const size_t HUGE_SIZE = (size_t)5 << 30;
+
+/* As if nothing was ever recorded: tables that are added when needed are gone, too. */
+static int
+start_afresh(void **state __attribute__((unused)))
+{
+    mp_mem_fail_nth(0);
+    mp_shadow_destroy(&mp_tracer.shadow);
+    mp_lane_destroy(&mp_tracer.main_lane);
+    mp_lane_destroy(&mp_tracer.shared_lane);
+    return mp_tracer_start();
+}
+
+static uint32_t
+site_of(uint32_t stack, size_t size)
+{
+    const struct mp_site key = {.stack = stack, .kind = MP_OBJ, .small = mp_site_small(size)};
+    return mp_depot_site(&mp_tracer.depot, &key);
+}
+
+static void
+record(bool main, uintptr_t address, size_t size)
+{
+    mp_tracer_record(main, address, size, site_of(1, size));
+}
+
+static void
+assert_entry(uintptr_t address, uint32_t site, size_t size)
+{
+    struct mp_entry entry;
+    assert_int_equal(mp_tracer_look_up(address, &entry), site != 0);
+    if (site)
+        assert_true(entry.size == size && (entry.word & MP_SITE_MASK) == site);
+}
+
+/* All entries and numbers agree, and this is live in all. */
+static void
+assert_live(uint64_t bytes)
+{
+    const char *why;
+    if (!mp_tracer_check(&why))
+        fail_msg("%s", why);
+    assert_int_equal(mp_clock_now(&mp_tracer.clock), bytes);
+}
+
+CASE(start_without_memory_fails_and_works_later)
+{
+    for (long n = 1; n <= 5; n++) { /* each table of the depot fails once */
+        mp_mem_fail_nth(n);
+        assert_int_equal(mp_tracer_start(), n < 5 ? MP_NO_MEMORY : MP_OK);
+        assert_int_equal(mp_tracer.ready, n == 5);
+    }
+    mp_mem_fail_nth(0);
+    assert_live(0);
+}
+
+CASE(stop_and_clear_forget_live_entries)
+{
+    for (int stop = 0; stop < 2; stop++) {
+        record(true, BASE, HUGE_SIZE);
+        record(false, ODD, 100);
+        atomic_store(&mp_tracer.active, true);
+        stop ? mp_tracer_stop() : mp_tracer_clear();
+        assert_int_equal(mp_tracer_is_active(), !stop);
+        assert_live(0);
+        assert_int_equal(mp_tracer.clock.peak, 0);
+    }
+}
+
+CASE(death_of_a_marked_code_object_advances_the_epoch)
+{
+    const size_t code_sizes[] = {200, HUGE_SIZE, 0}; /* 0: it was not traced */
+    for (int i = 0; i < 3; i++) {
+        const uint32_t epoch = mp_tracer.code_epoch;
+        if (code_sizes[i])
+            record(true, BASE, code_sizes[i]);
+        mp_tracer_mark_code(BASE);
+        assert_int_equal(mp_tracer.code_epoch, epoch);
+        mp_tracer_free(true, BASE);
+        assert_int_equal(mp_tracer.code_epoch, epoch + 1);
+    }
+    assert_live(0);
+}
+
+CASE(untraced_code_object_that_is_put_back_is_as_before)
+{
+    struct mp_entry entry = {.size = UINT64_MAX}; /* what the stack happens to hold */
+    mp_tracer_mark_code(BASE);
+    mp_tracer_take(BASE, &entry);
+    mp_tracer_put_back(BASE, &entry);
+    assert_int_equal(*mp_shadow_find(&mp_tracer.shadow, BASE), MP_CODE);
+    assert_false(mp_side_any(&mp_tracer.side));
+}
+
+/* Stale: the block was freed, but the free was hidden from us. */
+CASE(stale_entry_is_replaced_and_does_not_raise_the_peak)
+{
+    const uintptr_t addresses[] = {BASE, ODD, HIGH};
+    const size_t stale[] = {10, 100, HUGE_SIZE, 100, 16, HUGE_SIZE};
+    for (int i = 0; i < 15; i++) {
+        const size_t old = stale[i % 5], fresh = stale[i % 5 + 1];
+        mp_tracer_clear();
+        record(true, addresses[i / 5], old);
+        record(true, addresses[i / 5], fresh);
+        assert_entry(addresses[i / 5], site_of(1, fresh), fresh);
+        assert_live(fresh);
+        assert_int_equal(mp_tracer.clock.peak, old > fresh ? old : fresh);
+    }
+}
+
+CASE(block_that_is_lost_takes_a_stale_entry_with_it)
+{
+    const uintptr_t addresses[] = {BASE, BASE + 64, ODD};
+    for (int i = 0; i < 3; i++) {
+        record(true, addresses[i], i == 1 ? HUGE_SIZE : 100);
+        mp_tracer_record(true, addresses[i], i == 1 ? HUGE_SIZE : 100, 0);
+        assert_int_equal(mp_tracer.lost, i + 1);
+        assert_entry(addresses[i], 0, 0);
+    }
+    assert_live(0);
+}
+
+CASE(stale_entry_that_overlaps_a_new_block_goes)
+{
+    for (int i = 0; i < 2; i++) {
+        mp_tracer_clear();
+        record(true, BASE + i * 16, i ? 8 : 32); /* the size of the larger one ... */
+        record(true, BASE + !i * 16, i ? 32 : 8); /* ... and the other share a word */
+        assert_live(i ? 32 : 8);
+    }
+}
+
+CASE(record_without_memory_is_lost_and_leaves_no_trace)
+{
+    for (int i = 0; i < 8; i++) {
+        const uintptr_t address = i < 4 ? BASE : i < 6 ? ODD : HIGH;
+        const size_t size = i / 2 % 2 ? HUGE_SIZE : 100;
+        const uint32_t site = site_of(1, size);
+        int n = 0;
+        do {
+            start_afresh(NULL);
+            mp_mem_fail_nth(++n);
+            mp_tracer_record(i % 2, address, size, site);
+            mp_mem_fail_nth(0);
+            assert_true(mp_tracer.lost <= 1);
+            assert_live(mp_tracer.lost ? 0 : size);
+            assert_int_equal(mp_tracer.clock.peak, mp_tracer.lost ? 0 : size);
+        } while (mp_tracer.lost);
+        assert_true(n > (i < 4) * 2 + 1 + (i >= 2)); /* shadow, lane and side failed */
+    }
+}
+
+CASE(free_in_a_lane_without_memory_keeps_the_numbers_right)
+{
+    for (int main = 0; main < 2; main++) {
+        start_afresh(NULL);
+        record(!main, BASE, 100);
+        mp_mem_fail_nth(1);
+        mp_tracer_free(main, BASE);
+        mp_mem_fail_nth(0);
+        assert_live(0);
+    }
+}
+
+/* Brute force: everything is copied whenever the total exceeds the last maximum. */
+static struct model {
+    uint64_t seed, now, most, live[SITES], peak[SITES];
+    size_t size[SLOTS];
+    uint32_t site[SLOTS]; /* 0: no block there */
+} model;
+
+static uint32_t
+next_random(uint32_t below)
+{
+    model.seed = model.seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((model.seed >> 33) % below);
+}
+
+static uintptr_t
+address_of(uint32_t slot)
+{
+    if (slot >= 200)
+        return slot >= 250 ? HIGH + slot * 16 : ODD + slot * 64 + slot % 8;
+    return BASE + slot / 10 * CHUNK + (slot % 10 ? slot % 10 * 4096 : CHUNK - 16);
+}
+
+static void
+model_set(uint32_t slot, uint32_t site, size_t size)
+{
+    model.live[model.site[slot]] -= model.size[slot];
+    model.live[site] += size;
+    model.now += size - model.size[slot];
+    model.site[slot] = site;
+    model.size[slot] = size;
+    if (model.now > model.most) {
+        model.most = model.now;
+        memcpy(model.peak, model.live, sizeof model.peak);
+    }
+}
+
+static void
+record_both(bool main, uint32_t slot)
+{
+    const size_t sizes[] = {0, 1, 16, 17, 4096, 1 << 30, UINT32_MAX - 1, UINT32_MAX, HUGE_SIZE};
+    const size_t size = sizes[next_random(sizeof sizes / sizeof *sizes)];
+    const uint32_t site = site_of(next_random(STACKS), size);
+    mp_tracer_record(main, address_of(slot), size, site); /* perhaps over a stale one */
+    model_set(slot, site, size);
+}
+
+static void
+random_event(bool main)
+{
+    const uint32_t slot = next_random(SLOTS), kind = next_random(10);
+    struct mp_entry entry;
+    mp_tracer_take(address_of(slot), &entry);
+    assert_int_equal(entry.word & MP_SITE_MASK, model.site[slot]);
+    mp_tracer_put_back(address_of(slot), &entry); /* a realloc that fails */
+    if (kind < 5) {
+        record_both(main, slot);
+    } else if (kind < 9) {
+        mp_tracer_free(main, address_of(slot));
+        model_set(slot, 0, 0);
+        if (kind == 8) /* the block moves */
+            record_both(main, next_random(SLOTS));
+    } else if (model.site[slot]) {
+        mp_tracer_mark_code(address_of(slot));
+    }
+}
+
+static void
+compare(void)
+{
+    struct mp_totals totals;
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        assert_entry(address_of(slot), model.site[slot], model.size[slot]);
+    for (uint32_t site = 1; site <= mp_table_count(&mp_tracer.depot.sites); site++) {
+        mp_tracer_totals(site, &totals);
+        assert_int_equal(totals.live.bytes, model.live[site]);
+        assert_int_equal(totals.peak.bytes, model.peak[site]);
+    }
+    assert_true(mp_tracer.clock.peak == (int64_t)model.most && mp_tracer.lost == 0);
+    assert_live(model.now);
+}
+
+CASE(random_events_match_a_model)
+{
+    for (int mode = 0; mode < 3; mode++) { /* the shared lane, the main lane, both */
+        start_afresh(NULL);
+        model = (struct model){.seed = (uint64_t)mode};
+        for (int i = 1; i <= 20000; i++) {
+            random_event(mode == 1 || (mode == 2 && next_random(2)));
+            if (i % 100 == 0)
+                compare();
+        }
+    }
+}
+
+/* Fork; the child records and, when no other thread is about, checks. Its exit status. */
+static int
+record_in_child(bool alone)
+{
+    int status;
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(100); /* it waits for ever for a lock that another thread held */
+        record(false, HIGH, HUGE_SIZE);
+        mp_tracer_free(true, HIGH);
+        mp_tracer_free(false, BASE);
+        _exit(alone && !mp_tracer_check(&(const char *){NULL}));
+    }
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+CASE(forked_child_goes_on_recording)
+{
+    record(true, BASE, 100);
+    record(false, ODD, HUGE_SIZE);
+    assert_int_equal(record_in_child(true), 0);
+    assert_live(HUGE_SIZE + 100); /* the parent does not notice */
+}
+
+static _Atomic bool ended;
+
+static void *
+record_and_free(void *own)
+{
+    for (uintptr_t i = 1; i < 3000 || !atomic_load(&ended); i++) {
+        const uintptr_t address = (i % 2 ? BASE : ODD) + ((uintptr_t)own + 1) * 4096;
+        record(false, address + i % 32 * 64, 100);
+        mp_tracer_free(false, address + (i + 2) % 32 * 64);
+    }
+    return NULL;
+}
+
+CASE(threads_record_while_the_process_forks)
+{
+    pthread_t threads[THREADS];
+    for (uintptr_t t = 0; t < THREADS; t++)
+        assert_int_equal(pthread_create(&threads[t], NULL, record_and_free, (void *)t), 0);
+    for (int i = 0; i < 20; i++) {
+        record(true, BASE, 100);
+        assert_int_equal(record_in_child(false), 0);
+        mp_tracer_free(true, BASE);
+    }
+    atomic_store(&ended, true);
+    for (int t = 0; t < THREADS; t++)
+        pthread_join(threads[t], NULL);
+    assert_int_equal(mp_tracer.lost, 0);
+    assert_live((uint64_t)mp_clock_now(&mp_tracer.clock));
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, start_afresh)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(start_without_memory_fails_and_works_later),
+        TEST(stop_and_clear_forget_live_entries),
+        TEST(death_of_a_marked_code_object_advances_the_epoch),
+        TEST(untraced_code_object_that_is_put_back_is_as_before),
+        TEST(stale_entry_is_replaced_and_does_not_raise_the_peak),
+        TEST(block_that_is_lost_takes_a_stale_entry_with_it),
+        TEST(stale_entry_that_overlaps_a_new_block_goes),
+        TEST(record_without_memory_is_lost_and_leaves_no_trace),
+        TEST(free_in_a_lane_without_memory_keeps_the_numbers_right),
+        TEST(random_events_match_a_model),
+        TEST(forked_child_goes_on_recording),
+        TEST(threads_record_while_the_process_forks),
+    };
+    return RUN_TESTS(tests);
+}
