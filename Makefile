@@ -14,7 +14,7 @@ SANITIZE ?=
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wpointer-arith -Wstrict-prototypes \
        -Wmissing-prototypes -Wundef -Wvla
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-BASE = -std=c11 -fPIC -fvisibility=hidden -pthread -Iinclude -DMEMPROF_VERSION='"$(VERSION)"' \
+BASE = -std=c11 -fPIC -fvisibility=hidden -fno-plt -pthread -Iinclude -DMEMPROF_VERSION='"$(VERSION)"' \
        $(WARN) $(CFLAGS)
 
 # The one list of sources: every .c of lib/ (pymod/build_ext.py has the same rule).

@@ -48,7 +48,7 @@ memprof_start(void)
         return status;
     mp_freeze_start_clock();
     mp_sampler_reset();
-    atomic_store(&mp_tracer.active, true);
+    mp_tracer_activate();
     return MP_OK;
 }
 
@@ -110,24 +110,18 @@ side_domain(unsigned int domain)
     return (uint64_t)MP_TRACKED << 32 | domain;
 }
 
-/* The thread's block with its guard set, so that nothing below is recorded; NULL without
- * memory. *before is for leave(). */
-static struct mp_thread *
-enter(uint32_t *before)
+/* Enter the tracer, whether or not the thread is in a hook already. MP_OK, or what
+ * memprof_track returns. */
+static int
+enter(struct mp_thread **self, uint32_t *before)
 {
-    struct mp_thread *self = mp_thread_self();
-    if (!self)
-        return NULL;
-    *before = atomic_load_explicit(&self->guard, memory_order_relaxed);
-    atomic_store_explicit(&self->guard, 1, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);
-    return self;
-}
-
-static void
-leave(struct mp_thread *self, uint32_t before)
-{
-    atomic_store_explicit(&self->guard, before, memory_order_release);
+    if (!mp_tracer_is_active())
+        return MP_NOT_TRACING;
+    *self = mp_thread_self();
+    if (!*self)
+        return MP_NO_MEMORY;
+    *before = atomic_load_explicit(&(*self)->guard, memory_order_relaxed);
+    return mp_tracer_enter(*self, *before) ? MP_OK : MP_NOT_TRACING;
 }
 
 static bool
@@ -158,57 +152,48 @@ record_tracked(unsigned int domain, uintptr_t address, size_t size, uint32_t sit
 int
 memprof_track(unsigned int domain, uintptr_t address, size_t size)
 {
+    struct mp_thread *self;
     uint32_t before;
-    if (!mp_tracer_is_active())
-        return MP_NOT_TRACING;
-    struct mp_thread *self = enter(&before);
-    if (!self)
-        return MP_NO_MEMORY;
-    int status = MP_NOT_TRACING;
-    if (mp_tracer_is_active())
-        status = record_tracked(domain, address, size, tracked_site(self, domain, size));
-    leave(self, before);
+    int status = enter(&self, &before);
+    if (status != MP_OK)
+        return status;
+    status = record_tracked(domain, address, size, tracked_site(self, domain, size));
+    mp_tracer_leave(self, before);
     return status;
 }
 
 int
 memprof_untrack(unsigned int domain, uintptr_t address)
 {
+    struct mp_thread *self;
     struct mp_entry entry;
     uint32_t before;
-    if (!mp_tracer_is_active())
-        return MP_NOT_TRACING;
-    struct mp_thread *self = enter(&before);
-    if (!self)
-        return MP_NO_MEMORY;
-    if (mp_tracer_is_active() && mp_tracer_take_side(side_domain(domain), address, &entry))
+    const int status = enter(&self, &before);
+    if (status != MP_OK)
+        return status;
+    if (mp_tracer_take_side(side_domain(domain), address, &entry))
         mp_tracer_settle(is_main(), &entry);
-    leave(self, before);
+    mp_tracer_leave(self, before);
     return MP_OK;
 }
 
 int
 memprof_move(unsigned int domain, uintptr_t old_address, uintptr_t new_address, size_t size)
 {
+    struct mp_thread *self;
     struct mp_entry entry;
-    uint32_t before;
-    if (!mp_tracer_is_active())
-        return MP_NOT_TRACING;
-    struct mp_thread *self = enter(&before);
-    if (!self)
-        return MP_NO_MEMORY;
-    int status = MP_NOT_TRACING;
-    if (mp_tracer_is_active()) {
-        uint32_t site;
-        if (mp_tracer_take_side(side_domain(domain), old_address, &entry)) {
-            mp_tracer_settle(is_main(), &entry);
-            site = entry.word & MP_SITE_MASK;
-        } else {
-            site = tracked_site(self, domain, size);
-        }
-        status = record_tracked(domain, new_address, size, site);
+    uint32_t before, site;
+    int status = enter(&self, &before);
+    if (status != MP_OK)
+        return status;
+    if (mp_tracer_take_side(side_domain(domain), old_address, &entry)) {
+        mp_tracer_settle(is_main(), &entry);
+        site = entry.word & MP_SITE_MASK;
+    } else {
+        site = tracked_site(self, domain, size);
     }
-    leave(self, before);
+    status = record_tracked(domain, new_address, size, site);
+    mp_tracer_leave(self, before);
     return status;
 }
 

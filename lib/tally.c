@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(struct mp_tally) <= 64, "a tally fits a cache line");
+_Static_assert(sizeof(struct mp_tally) == 64, "a tally fits a cache line");
 
 enum { CHUNK_BYTES = MP_LANE_CHUNK * sizeof(struct mp_tally) };
 

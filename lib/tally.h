@@ -37,7 +37,7 @@ struct mp_tally {
     mp_counter freed_bytes, freed_blocks;
     mp_counter peak_bytes, peak_blocks; /* live at the peak, when `epoch` is the clock's */
     _Atomic uint32_t epoch;
-    uint32_t padding;
+    uint32_t padding[3]; /* a cache line for each site */
 };
 
 struct mp_lane {

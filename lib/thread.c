@@ -83,6 +83,7 @@ mp_thread_attach(void)
     if (!self)
         return NULL;
     mp_thread_current = self;
+    self->generation = MP_NO_GENERATION;
     /* glibc allocates for a key beyond the first 32: libc's own, never hooked here */
     pthread_setspecific(exit_key, self);
     return self;
@@ -110,6 +111,14 @@ mp_thread_after_fork(void)
             atomic_store_explicit(&block->guard, 0, memory_order_relaxed);
             atomic_store_explicit(&block->in_use, false, memory_order_relaxed);
         }
+}
+
+void
+mp_thread_flush(struct mp_thread *self, uint32_t generation)
+{
+    self->generation = generation;
+    memset(self->sites, 0, sizeof self->sites);
+    memset(self->locations, 0, sizeof self->locations);
 }
 
 /* ---- scratch ------------------------------------------------------------------ */

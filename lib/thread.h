@@ -57,7 +57,7 @@ struct mp_frame_key {
 
 struct mp_thread {
     _Atomic uint32_t guard;
-    uint32_t epoch; /* code epoch that the caches belong to */
+    uint32_t generation; /* of the trace that the caches belong to, see tracer.h */
     _Atomic bool in_use;
     struct mp_thread *next;       /* registry; fixed once published */
     struct mp_frame_key *frames;  /* scratch of the stack walk */
@@ -71,6 +71,17 @@ struct mp_thread {
 /* NULL until the thread meets its first hook. */
 extern MP_HIDDEN _Thread_local __attribute__((tls_model("initial-exec")))
 struct mp_thread *mp_thread_current;
+
+/* Values of mp_thread.guard. */
+enum {
+    MP_GUARD_FREE,
+    MP_GUARD_RECORDING, /* in a hook */
+    MP_GUARD_PROBING,   /* finding out whether hooks are reached */
+    MP_GUARD_QUIET,     /* memprof's own work: allocations are left out */
+};
+
+/* No trace has this generation. */
+#define MP_NO_GENERATION UINT32_MAX
 
 /* Slow path of mp_thread_self. */
 struct mp_thread *mp_thread_attach(void);
@@ -89,6 +100,9 @@ void mp_thread_quiesce(void);
 
 /* In a forked child: the blocks of all other threads are free again. */
 void mp_thread_after_fork(void);
+
+/* Empty the caches: they belong to `generation` from now on. */
+void mp_thread_flush(struct mp_thread *self, uint32_t generation);
 
 /* Make room for `count` frames in the thread's scratch; false when there is no memory. */
 bool mp_thread_reserve_frames(struct mp_thread *self, size_t count);

@@ -46,10 +46,30 @@ mp_tracer_start(void)
     return MP_OK;
 }
 
+static uint32_t last_generation; /* written by start, stop and clear only */
+
+/* Stop recording; true when it was on. */
+static bool
+deactivate(void)
+{
+    const uint32_t generation = atomic_exchange(&mp_tracer.generation, 0);
+    if (generation)
+        last_generation = generation;
+    return generation != 0;
+}
+
+void
+mp_tracer_activate(void)
+{
+    if (++last_generation >= MP_NO_GENERATION)
+        last_generation = 1;
+    atomic_store(&mp_tracer.generation, last_generation);
+}
+
 void
 mp_tracer_clear(void)
 {
-    const bool active = atomic_exchange(&mp_tracer.active, false);
+    const bool active = deactivate();
     mp_thread_quiesce();
     mp_shadow_clear(&mp_tracer.shadow);
     mp_side_clear(&mp_tracer.side);
@@ -57,15 +77,14 @@ mp_tracer_clear(void)
     mp_lane_clear(&mp_tracer.shared_lane);
     mp_clock_clear(&mp_tracer.clock);
     atomic_store(&mp_tracer.lost, 0);
-    /* code objects may die unseen from now on, and their marks are gone */
-    atomic_fetch_add(&mp_tracer.code_epoch, 1);
-    atomic_store(&mp_tracer.active, active);
+    if (active) /* with a new generation: the marks of code objects are gone */
+        mp_tracer_activate();
 }
 
 void
 mp_tracer_stop(void)
 {
-    atomic_store(&mp_tracer.active, false);
+    deactivate();
     mp_tracer_clear();
 }
 
@@ -80,7 +99,32 @@ mp_tracer_lose(void)
 void
 mp_tracer_code_died(void)
 {
-    atomic_fetch_add_explicit(&mp_tracer.code_epoch, 1, memory_order_release);
+    uint32_t generation = atomic_load(&mp_tracer.generation);
+    while (generation &&
+           !atomic_compare_exchange_weak(&mp_tracer.generation, &generation,
+                                         generation + 1 < MP_NO_GENERATION ? generation + 1 : 1))
+        ;
+}
+
+bool
+mp_tracer_enter_slow(struct mp_thread *self, uint32_t before)
+{
+    const uint32_t generation = atomic_load(&mp_tracer.generation);
+    if (!generation) {
+        mp_tracer_leave(self, before);
+        return false;
+    }
+    mp_thread_flush(self, generation);
+    return true;
+}
+
+void
+mp_tracer_free_odd(bool main, uintptr_t address)
+{
+    struct mp_entry entry;
+    mp_tracer_take(address, &entry);
+    if (entry.word)
+        mp_tracer_settle(main, &entry);
 }
 
 bool

@@ -29,9 +29,11 @@ struct mp_stack_source {
     bool (*main)(void);
 };
 
+/* The generation is 0 while nothing is traced. It changes with each trace, and when a code
+ * object dies that captured stacks refer to: what threads have cached is then void. One
+ * comparison with the thread's own tells a hook both. */
 struct mp_tracer {
-    _Atomic bool active;          /* hooks record */
-    _Atomic uint32_t code_epoch;  /* advances when a code object that stacks refer to dies */
+    _Atomic uint32_t generation;
     _Atomic uint64_t lost;        /* events that could not be recorded */
     struct mp_clock clock;
     struct mp_lane main_lane;
@@ -52,8 +54,9 @@ struct mp_entry {
     uint64_t size;
 };
 
-/* Begin with empty tables. The caller switches `active` on when its hooks stand. */
+/* Begin with empty tables. The caller lets it record when its hooks stand. */
 MP_WARN_UNUSED int mp_tracer_start(void);
+void mp_tracer_activate(void);
 
 /* Switch recording off, wait for hooks in flight, forget all entries and numbers. */
 void mp_tracer_stop(void);
@@ -64,7 +67,32 @@ void mp_tracer_clear(void);
 static inline bool
 mp_tracer_is_active(void)
 {
-    return atomic_load_explicit(&mp_tracer.active, memory_order_relaxed);
+    return atomic_load_explicit(&mp_tracer.generation, memory_order_relaxed) != 0;
+}
+
+/* ---- entering and leaving --------------------------------------------------------- */
+
+/* Slow path of mp_tracer_enter. */
+bool mp_tracer_enter_slow(struct mp_thread *self, uint32_t before);
+
+/* Set the calling thread's guard, so that nothing below is recorded, and make its caches
+ * good. False when nothing is traced: the guard is then `before` again, as it was. The
+ * guard is set before the generation is read: see mp_thread_quiesce. */
+static inline bool
+mp_tracer_enter(struct mp_thread *self, uint32_t before)
+{
+    atomic_store_explicit(&self->guard, MP_GUARD_RECORDING, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (MP_LIKELY(atomic_load_explicit(&mp_tracer.generation, memory_order_acquire) ==
+                  self->generation))
+        return true;
+    return mp_tracer_enter_slow(self, before);
+}
+
+static inline void
+mp_tracer_leave(struct mp_thread *self, uint32_t before)
+{
+    atomic_store_explicit(&self->guard, before, memory_order_release);
 }
 
 /* ---- slow paths of the functions below ------------------------------------------ */
@@ -79,7 +107,7 @@ bool mp_tracer_count_shared(uint32_t site, size_t size, bool alloc);
 
 /* ---- tallies ------------------------------------------------------------------------ */
 
-static inline bool
+static inline __attribute__((always_inline)) bool
 mp_tracer_count_alloc(bool main, uint32_t site, size_t size)
 {
     if (MP_UNLIKELY(!main))
@@ -91,7 +119,7 @@ mp_tracer_count_alloc(bool main, uint32_t site, size_t size)
     return true;
 }
 
-static inline void
+static inline __attribute__((always_inline)) void
 mp_tracer_count_free(bool main, uint32_t site, size_t size)
 {
     if (MP_UNLIKELY(!main)) {
@@ -145,25 +173,43 @@ mp_tracer_settle(bool main, const struct mp_entry *entry)
         mp_tracer_count_free(main, entry->word & MP_SITE_MASK, entry->size);
 }
 
-static inline void
+/* Slow path of mp_tracer_free: whatever is not a plain entry of two words. */
+void mp_tracer_free_odd(bool main, uintptr_t address);
+
+static inline __attribute__((always_inline)) void
 mp_tracer_free(bool main, uintptr_t address)
 {
-    struct mp_entry entry;
-    mp_tracer_take(address, &entry);
-    if (MP_LIKELY(entry.word != 0))
-        mp_tracer_settle(main, &entry);
+    mp_word *words = MP_LIKELY(mp_shadow_covers(address))
+                         ? mp_shadow_find(&mp_tracer.shadow, address)
+                         : NULL;
+    const uint32_t word = words ? mp_word_load(words) : 0;
+    if (MP_UNLIKELY(!word)) {
+        if (!words && !mp_shadow_covers(address))
+            mp_tracer_free_odd(main, address);
+        return;
+    }
+    const uint32_t size = mp_word_load(words + 1);
+    if (MP_UNLIKELY((word & ~MP_SITE_MASK) || size == MP_SIZE_IN_SIDE)) {
+        mp_tracer_free_odd(main, address);
+        return;
+    }
+    mp_word_store(words, 0);
+    mp_word_store(words + 1, 0);
+    mp_tracer_count_free(main, word, size);
 }
 
 /* Record a new block. `site` must be that of this size (mp_site_small). 0: it is lost. */
-static inline void
+static inline __attribute__((always_inline)) void
 mp_tracer_record(bool main, uintptr_t address, size_t size, uint32_t site)
 {
     if (MP_UNLIKELY(!mp_shadow_covers(address) || size >= MP_SIZE_IN_SIDE)) {
         mp_tracer_record_side(main, MP_SIDE_HOOK, address, size, site);
         return;
     }
-    mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
-    if (MP_UNLIKELY(!words || !site)) {
+    mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
+    if (MP_UNLIKELY(!words) && !(words = mp_shadow_add(&mp_tracer.shadow, address)))
+        site = 0;
+    if (MP_UNLIKELY(!site)) {
         mp_tracer_lose();
         return;
     }

@@ -23,5 +23,5 @@ class BuildExt(build_ext):
         ext.depends = find("*.h")
         ext.include_dirs = ["include"]
         ext.define_macros = [("MEMPROF_VERSION", f'"{self.distribution.get_version()}"')]
-        ext.extra_compile_args = ["-std=c11", "-O2", "-fvisibility=hidden", "-pthread"]
+        ext.extra_compile_args = ["-std=c11", "-O2", "-fvisibility=hidden", "-fno-plt", "-pthread"]
         super().finalize_options()

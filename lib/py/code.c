@@ -2,8 +2,6 @@
 
 #include "code.h"
 
-#include <string.h>
-
 #include "../linetable.h"
 #include "../tracer.h"
 
@@ -84,10 +82,4 @@ mp_code_location(struct mp_thread *self, const struct mp_frame_key *frame)
     if (location)
         *slot = (struct mp_location_slot){frame->ip, location};
     return location;
-}
-
-void
-mp_code_forget(struct mp_thread *self)
-{
-    memset(self->locations, 0, sizeof self->locations);
 }

@@ -13,7 +13,4 @@
 /* Location id (without MP_FOLDED); 0 when there is no memory. */
 uint32_t mp_code_location(struct mp_thread *self, const struct mp_frame_key *frame);
 
-/* Forget what the calling thread knows about instruction addresses. */
-void mp_code_forget(struct mp_thread *self);
-
 #endif

@@ -27,6 +27,7 @@
 #endif
 
 enum { MP_FRAME_OWNER_GENERATOR = 1 };
+#define MP_FRAME_CODE_MASK (MP_FRAME_TAGGED ? ~(uintptr_t)7 : ~(uintptr_t)0)
 
 static inline const char *
 mp_frame_previous(const char *frame)
@@ -38,7 +39,7 @@ mp_frame_previous(const char *frame)
 static inline uintptr_t
 mp_frame_code(const char *frame)
 {
-    return *(const uintptr_t *)(frame + MP_FRAME_CODE) & ~(uintptr_t)7;
+    return *(const uintptr_t *)(frame + MP_FRAME_CODE) & MP_FRAME_CODE_MASK;
 }
 
 static inline uintptr_t
@@ -51,6 +52,13 @@ static inline unsigned
 mp_frame_owner(const char *frame)
 {
     return *(const unsigned char *)(frame + MP_FRAME_OWNER);
+}
+
+/* False for the interpreter's own frames, between Python code and its C callers. */
+static inline bool
+mp_frame_is_python(const char *frame)
+{
+    return !MP_FRAME_HAS_SHIMS || mp_frame_owner(frame) <= MP_FRAME_OWNER_LAST;
 }
 
 /* Address of a code object's first instruction. */

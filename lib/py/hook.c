@@ -3,14 +3,12 @@
 #include "compat.h"
 #include "stack.h"
 
-enum { GUARD_RECORDING = 1, GUARD_PROBING = 2, GUARD_QUIET = 3 };
-
 static PyMemAllocatorEx originals[3]; /* by enum mp_kind; written with the GIL held */
 static const PyMemAllocatorDomain domains[3] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM,
                                                 PYMEM_DOMAIN_OBJ};
 static PyInterpreterState *main_interpreter;
 static _Atomic bool many_interpreters; /* one that is not `main_interpreter` was seen */
-static _Atomic bool capturing;
+static _Atomic bool shutting_down; /* thread states of detached threads may be gone */
 static unsigned probed; /* bits of kinds; written while probing, with the GIL held */
 
 /* ---- who is calling ------------------------------------------------------------- */
@@ -20,7 +18,7 @@ struct caller {
     bool main;                   /* may write the main lane */
 };
 
-static inline struct caller
+static inline __attribute__((always_inline)) struct caller
 find_caller(enum mp_kind kind)
 {
     bool attached = true;
@@ -28,7 +26,7 @@ find_caller(enum mp_kind kind)
     struct caller caller = {tstate, attached && mp_tstate_is_main(tstate, main_interpreter)};
     if (MP_UNLIKELY(!caller.main && attached && tstate))
         atomic_store_explicit(&many_interpreters, true, memory_order_relaxed);
-    if (MP_UNLIKELY(!atomic_load_explicit(&capturing, memory_order_relaxed)))
+    if (!attached && atomic_load_explicit(&shutting_down, memory_order_relaxed))
         caller.tstate = NULL;
     return caller;
 }
@@ -45,35 +43,29 @@ caller_is_main(enum mp_kind kind)
 
 /* ---- entering and leaving a hook ---------------------------------------------------- */
 
-/* The thread's block with its guard set, or NULL when the call is only passed on. The
- * guard is set before `active` is read: see mp_thread_quiesce. */
-static inline struct mp_thread *
+/* The thread's block, when what happens now is recorded; NULL: the call is only passed on. */
+static inline __attribute__((always_inline)) struct mp_thread *
 enter(enum mp_kind kind)
 {
     struct mp_thread *self = mp_thread_self();
     if (MP_UNLIKELY(!self))
         return NULL;
     const uint32_t guard = atomic_load_explicit(&self->guard, memory_order_relaxed);
-    if (MP_UNLIKELY(guard)) {
-        if (guard == GUARD_PROBING)
+    if (MP_UNLIKELY(guard != MP_GUARD_FREE)) {
+        if (guard == MP_GUARD_PROBING)
             probed |= 1u << kind;
         return NULL;
     }
-    atomic_store_explicit(&self->guard, GUARD_RECORDING, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);
-    if (MP_LIKELY(mp_tracer_is_active()))
-        return self;
-    atomic_store_explicit(&self->guard, 0, memory_order_release);
-    return NULL;
+    return mp_tracer_enter(self, MP_GUARD_FREE) ? self : NULL;
 }
 
 static inline void
 leave(struct mp_thread *self)
 {
-    atomic_store_explicit(&self->guard, 0, memory_order_release);
+    mp_tracer_leave(self, MP_GUARD_FREE);
 }
 
-static inline void
+static inline __attribute__((always_inline)) void
 record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size)
 {
     const struct caller caller = find_caller(kind);
@@ -83,11 +75,11 @@ record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size)
 
 /* A block goes away in a call that is only passed on: memprof's own thread of work still
  * has to take out what the program allocated. */
-static inline void
+static __attribute__((noinline)) void
 forget_when_quiet(enum mp_kind kind, void *block)
 {
     struct mp_thread *self = mp_thread_current;
-    if (!block || !self || atomic_load_explicit(&self->guard, memory_order_relaxed) != GUARD_QUIET)
+    if (!block || !self || atomic_load_explicit(&self->guard, memory_order_relaxed) != MP_GUARD_QUIET)
         return;
     if (mp_tracer_is_active())
         mp_tracer_free(caller_is_main(kind), (uintptr_t)block);
@@ -216,7 +208,7 @@ is_reached(enum mp_kind kind)
         return false;
     const uint32_t before = atomic_load(&self->guard);
     probed = 0;
-    atomic_store(&self->guard, GUARD_PROBING);
+    atomic_store(&self->guard, MP_GUARD_PROBING);
     probe_domain(kind);
     atomic_store(&self->guard, before);
     return probed >> kind & 1;
@@ -260,10 +252,10 @@ mp_hook_install(void)
 {
     main_interpreter = PyInterpreterState_Main();
     mp_tracer.source = (struct mp_stack_source){source_site, source_main};
-    atomic_store(&capturing, true);
+    atomic_store(&shutting_down, false);
     for (int kind = MP_RAW; kind <= MP_OBJ; kind++)
         install_domain((enum mp_kind)kind);
-    atomic_store(&mp_tracer.active, true);
+    mp_tracer_activate();
 }
 
 void
@@ -283,13 +275,13 @@ mp_hook_quiet(bool quiet)
     struct mp_thread *self = mp_thread_self();
     if (!self)
         return false;
-    const bool before = atomic_load_explicit(&self->guard, memory_order_relaxed) == GUARD_QUIET;
-    atomic_store_explicit(&self->guard, quiet ? GUARD_QUIET : 0, memory_order_release);
+    const bool before = atomic_load_explicit(&self->guard, memory_order_relaxed) == MP_GUARD_QUIET;
+    atomic_store_explicit(&self->guard, quiet ? MP_GUARD_QUIET : MP_GUARD_FREE, memory_order_release);
     return before;
 }
 
 void
-mp_hook_stop_capture(void)
+mp_hook_shut_down(void)
 {
-    atomic_store(&capturing, false);
+    atomic_store(&shutting_down, true);
 }

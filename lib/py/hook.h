@@ -29,7 +29,8 @@ bool mp_hook_is_reached(void);
  * Python objects. Frees are still recorded. Returns the state before, to be restored. */
 bool mp_hook_quiet(bool quiet);
 
-/* From now on all allocations have the empty stack: the interpreter is shutting down. */
-void mp_hook_stop_capture(void);
+/* The interpreter is shutting down: from now on a thread that is not attached to it has the
+ * empty stack, for its thread state may be gone. */
+void mp_hook_shut_down(void);
 
 #endif

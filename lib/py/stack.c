@@ -1,16 +1,6 @@
 #include "stack.h"
 
-#include <string.h>
-
 #include "code.h"
-
-void
-mp_stack_flush(struct mp_thread *self)
-{
-    self->epoch = atomic_load_explicit(&mp_tracer.code_epoch, memory_order_acquire);
-    memset(self->sites, 0, sizeof self->sites);
-    mp_code_forget(self);
-}
 
 /* A frame that has not begun its function yet; CPython leaves it out of tracebacks. */
 static bool
@@ -32,9 +22,10 @@ collect(struct mp_thread *self, const PyThreadState *tstate)
 
     for (const char *frame = mp_frame_top(tstate); frame; frame = mp_frame_previous(frame)) {
         const uintptr_t code = mp_frame_code(frame);
-        if (mp_frame_owner(frame) > MP_FRAME_OWNER_LAST)
+        if (!mp_frame_is_python(frame))
             continue;
         if (code == last || code == before_last) {
+            frame = mp_frame_skip_folded(frame, last, before_last);
             if (count)
                 self->frames[count - 1].folded = true;
             continue;
@@ -84,9 +75,8 @@ intern_frames(struct mp_thread *self, ptrdiff_t count, uint32_t *stack)
 
 uint32_t
 mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
-              const struct mp_site *wanted)
+               struct mp_site site)
 {
-    struct mp_site site = *wanted;
     const ptrdiff_t count = tstate ? collect(self, tstate) : 0;
     if (count < 0 || !intern_frames(self, count, &site.stack))
         return 0;

@@ -24,10 +24,20 @@
 
 /* Slow path of mp_stack_site: intern what the cache does not know. */
 uint32_t mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
-                       const struct mp_site *site);
+                       struct mp_site site);
 
-/* The caches of a thread belong to an older code epoch. */
-void mp_stack_flush(struct mp_thread *self);
+/* The last of the frames, from `frame` out, that are left out as recursion. */
+static inline const char *
+mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last)
+{
+    for (;;) {
+        const char *next = mp_frame_previous(frame);
+        if (!next || (mp_frame_is_python(next) && mp_frame_code(next) != last &&
+                      mp_frame_code(next) != before_last))
+            return frame;
+        frame = next;
+    }
+}
 
 #define MP_HASH_FACTOR 0x9e3779b97f4a7c15u
 #define MP_HASH_FOLD 0x5851f42d4c957f2du
@@ -37,19 +47,16 @@ static inline uint64_t
 mp_stack_hash(const PyThreadState *tstate, uint64_t hash)
 {
     uintptr_t last = 0, before_last = 0;
-    bool folding = false;
 
     for (const char *frame = mp_frame_top(tstate); frame; frame = mp_frame_previous(frame)) {
         const uintptr_t code = mp_frame_code(frame);
-        if (mp_frame_owner(frame) > MP_FRAME_OWNER_LAST)
+        if (MP_UNLIKELY(!mp_frame_is_python(frame)))
             continue;
-        if (MP_UNLIKELY(code == last || code == before_last)) {
-            if (!folding)
-                hash = hash * MP_HASH_FACTOR + MP_HASH_FOLD;
-            folding = true;
+        if (MP_UNLIKELY(code == last) || MP_UNLIKELY(code == before_last)) {
+            frame = mp_frame_skip_folded(frame, last, before_last);
+            hash = hash * MP_HASH_FACTOR + MP_HASH_FOLD;
             continue;
         }
-        folding = false;
         before_last = last;
         last = code;
         hash = hash * MP_HASH_FACTOR + mp_frame_ip(frame);
@@ -58,25 +65,23 @@ mp_stack_hash(const PyThreadState *tstate, uint64_t hash)
 }
 
 /* Site of an allocation made now by the thread of `tstate`; 0 when it cannot be kept.
- * A NULL tstate gives the empty stack. */
+ * A NULL tstate gives the empty stack. The thread has entered (mp_tracer_enter). */
 static inline uint32_t
 mp_stack_site(struct mp_thread *self, const PyThreadState *tstate, enum mp_kind kind,
               uint32_t domain, size_t size)
 {
-    const struct mp_site site = {.kind = (uint16_t)kind, .domain = domain,
-                                 .small = kind == MP_TRACKED ? 0 : mp_site_small(size)};
-    const uint64_t seed = ((uint64_t)domain << 16 | (uint64_t)site.small << 4 | kind) + 1;
+    const uint16_t small = kind == MP_TRACKED ? 0 : mp_site_small(size);
+    const uint64_t seed = ((uint64_t)domain << 16 | (uint64_t)small << 4 | kind) + 1;
     const uint64_t hash = tstate ? mp_stack_hash(tstate, seed) : seed;
 
-    if (MP_UNLIKELY(self->epoch !=
-                    atomic_load_explicit(&mp_tracer.code_epoch, memory_order_acquire)))
-        mp_stack_flush(self);
     const struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];
     if (MP_LIKELY(set[0].hash == hash))
         return set[0].site;
     if (MP_LIKELY(set[1].hash == hash))
         return set[1].site;
-    return mp_stack_miss(self, tstate, hash, &site);
+    return mp_stack_miss(self, tstate, hash,
+                         (struct mp_site){.kind = (uint16_t)kind, .domain = domain,
+                                          .small = small});
 }
 
 #endif

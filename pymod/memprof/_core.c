@@ -108,9 +108,9 @@ core_lost(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 }
 
 static PyObject *
-core_stop_capture(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+core_shut_down(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    mp_hook_stop_capture();
+    mp_hook_shut_down();
     Py_RETURN_NONE;
 }
 
@@ -286,7 +286,7 @@ static PyMethodDef functions[] = {
     {"reset_peak", core_reset_peak, METH_NOARGS, "Let the peak begin anew."},
     {"own_memory", core_own_memory, METH_NOARGS, "Resident bytes of the tracer."},
     {"lost", core_lost, METH_NOARGS, "Number of events that could not be recorded."},
-    {"stop_capture", core_stop_capture, METH_NOARGS, "No call stacks any more: shutting down."},
+    {"shut_down", core_shut_down, METH_NOARGS, "The interpreter is about to end."},
     {"quiet", core_quiet, METH_O, "quiet(on) -> before: leave out this thread's allocations."},
     {"check", core_check, METH_NOARGS, "None, or which invariant is broken. For tests."},
     {"fail_nth", core_fail_nth, METH_O, "Let our n-th request for memory fail. For tests."},

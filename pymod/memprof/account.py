@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
+from collections import namedtuple
 
 from . import _core
 from .snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(namedtuple("Line", "name bytes meaning")):
     """One part of the account. ``bytes`` is None where the number is not known."""
 
-    name: str
-    bytes: int | None
-    meaning: str
+    __slots__ = ()
 
 
 def _pymalloc_arenas() -> int:

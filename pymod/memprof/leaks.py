@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import namedtuple
 
 from .snapshot import Snapshot, Traceback
 
 STEADY = "steady"
 
 
-@dataclass(frozen=True, slots=True)
-class Leak:
+class Leak(
+    namedtuple(
+        "Leak",
+        "traceback verdict live_bytes live_blocks first_bytes first_blocks last_bytes last_blocks "
+        "bytes_per_second blocks_per_second points",
+    )
+):
     """A call stack with live memory, and how that came to be.
 
     ``verdict``: ``steady`` (grew through the whole run: a leak), ``flat`` (warmed up, then
     stayed), ``sawtooth`` (goes up and down), ``once`` (allocated at one moment), ``late``
     (too near the end to be judged).
+
+    ``first_*`` and ``last_*`` are the lowest levels at the start and at the end of what was
+    judged; ``points`` are (seconds, bytes, blocks) over time, for leaks only.
     """
 
-    traceback: Traceback
-    verdict: str
-    live_bytes: int
-    live_blocks: int
-    first_bytes: int  # lowest level at the start of what was judged
-    first_blocks: int
-    last_bytes: int  # lowest level at its end
-    last_blocks: int
-    bytes_per_second: float
-    blocks_per_second: float
-    points: tuple[tuple[float, int, int], ...]  # (seconds, bytes, blocks) over time
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LeakReport:
-    """Leaks, largest first, and apart from them what else is still alive."""
+class LeakReport(namedtuple("LeakReport", "too_short leaks still_alive seconds checkpoints")):
+    """``leaks``, largest first, and apart from them what else is ``still_alive``.
 
-    too_short: bool  # the run was too short to judge; there are no leaks then
-    leaks: tuple[Leak, ...]
-    still_alive: tuple[Leak, ...]
-    seconds: float  # of the trace
-    checkpoints: int
+    ``too_short``: the run (``seconds``, with ``checkpoints``) was too short to judge; there
+    are no leaks then.
+    """
+
+    __slots__ = ()
 
 
 def find_growth(snapshot: Snapshot) -> LeakReport:

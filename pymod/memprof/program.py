@@ -7,6 +7,7 @@ plain run gives it, and its exceptions are printed by the interpreter's own mach
 from __future__ import annotations
 
 import builtins
+import contextlib
 import importlib.machinery
 import io
 import os
@@ -15,7 +16,8 @@ import runpy
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from collections import namedtuple
+from typing import NoReturn
 
 from . import _core
 
@@ -24,13 +26,10 @@ class ProgramError(Exception):
     """The program cannot be started; the message is one line for the user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What to run: ``kind`` is script, module or code."""
+class Program(namedtuple("Program", "kind target arguments")):
+    """What to run: ``kind`` is script, module or code; ``arguments`` a tuple."""
 
-    kind: str
-    target: str
-    arguments: tuple[str, ...]
+    __slots__ = ()
 
     @property
     def command(self) -> list[str]:
@@ -47,14 +46,38 @@ def prepare(program: Program) -> Callable[[], object]:
     return _prepare_script(program)
 
 
-def _set_path0(directory: str) -> None:
-    """Replace the entry that Python made for our own start-up, as it would for the program."""
-    if not sys.flags.safe_path:
-        sys.path[0] = directory
+def _working_directory() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return None
+
+
+def _set_path0(directory: str | None) -> None:
+    """Replace the entry that Python made for our own start-up, as it would for the program.
+
+    Python makes none for ``-m`` where the working directory is gone.
+    """
+    if sys.flags.safe_path:
+        return
+    if _working_directory() is not None or sys.modules["__main__"].__spec__ is None:
+        del sys.path[0]
+    if directory is not None:
+        sys.path.insert(0, directory)
+
+
+def _absolute(path: str) -> str:
+    """As Python makes the name of a script absolute: nothing in it is resolved."""
+    directory = _working_directory()
+    if os.path.isabs(path) or directory is None:
+        return path
+    return directory if path == "." else directory + os.sep + path
 
 
 def _new_main(**attributes: object) -> dict:
     module = types.ModuleType("__main__")
+    if "__annotations__" in vars(sys.modules["__main__"]):  # so in every __main__ up to 3.13
+        module.__annotations__ = {}
     module.__builtins__ = builtins
     vars(module).update(attributes)
     sys.modules["__main__"] = module
@@ -84,7 +107,7 @@ def _prepare_code(program: Program) -> Callable[[], object]:
 
 def _prepare_module(program: Program) -> Callable[[], object]:
     sys.argv[:] = ["-m", *program.arguments]
-    _set_path0(os.getcwd())
+    _set_path0(_working_directory())
     return lambda: _run_module(program.target, True)
 
 
@@ -111,25 +134,36 @@ def _is_from_runpy(error: BaseException) -> bool:
 def _prepare_script(program: Program) -> Callable[[], object]:
     path = program.target
     sys.argv[:] = [path, *program.arguments]
-    if _is_package_or_archive(path):
-        if not sys.flags.safe_path:
-            sys.path[0] = path
-        else:
-            sys.path.insert(0, path)
+    filename = _absolute(path)
+    if _is_package_or_archive(path, filename):
+        _set_path0(None)
+        sys.path.insert(0, filename)  # with -P as well
         return lambda: _run_module("__main__", False)
-    filename = os.path.abspath(path)
-    code = _read_script(path, filename)
+    code, loader = _read_script(path, filename)
     _set_path0(os.path.dirname(os.path.realpath(path)))
-    loader = importlib.machinery.SourceFileLoader("__main__", filename)
     main = _new_main(__file__=filename, __cached__=None, __loader__=loader)
-    return lambda: _core.run_code(code, main)
+    return lambda: _run_script(code, main)
 
 
-def _is_package_or_archive(path: str) -> bool:
+def _run_script(code: types.CodeType, main: dict) -> object:
+    try:
+        return _core.run_code(code, main)
+    finally:
+        _flush_streams()
+
+
+def _flush_streams() -> None:
+    """As Python does when a script is over, before its threads and exit handlers are."""
+    for name in ("stderr", "stdout"):
+        with contextlib.suppress(BaseException):
+            _core.run_call(getattr(sys, name).flush, ())
+
+
+def _is_package_or_archive(path: str, filename: str) -> bool:
     """A directory or zip file with a __main__.py, which Python runs too."""
     if not os.path.exists(path):
         return False
-    importer = pkgutil.get_importer(path)
+    importer = pkgutil.get_importer(filename)
     if importer is None:
         if os.path.isdir(path):
             raise ProgramError(f"cannot run directory '{path}': it cannot be read")
@@ -141,16 +175,20 @@ def _is_package_or_archive(path: str) -> bool:
     return True
 
 
-def _read_script(path: str, filename: str) -> types.CodeType:
+def _read_script(path: str, filename: str) -> tuple[types.CodeType, object]:
+    """The code of a source file or a .pyc file, and the loader that Python gives it."""
     try:
         with io.open_code(filename) as file:
-            code = pkgutil.read_code(file)
-            if code is not None:
-                return code
-            file.seek(0)
-            return _compile(file.read(), filename)
+            content = file.read()
     except OSError as error:
         raise ProgramError(f"cannot open '{path}': {error.strerror}") from None
+    code = pkgutil.read_code(io.BytesIO(content))
+    if code is not None:
+        return code, importlib.machinery.SourcelessFileLoader("__main__", filename)
+    if filename.endswith(".pyc"):
+        raise ProgramError(f"cannot run '{path}': compiled for another version of Python")
+    loader = importlib.machinery.SourceFileLoader("__main__", filename)
+    return _compile(content, filename), loader
 
 
 # ---- how it ends ------------------------------------------------------------------------------
@@ -161,17 +199,35 @@ def run(start: Callable[[], object]) -> None:
     KeyboardInterrupt for the interpreter to act on. ProgramError passes through."""
     try:
         start()
+        return
     except (SystemExit, ProgramError):
         raise
     except BaseException as error:
-        traceback = error.__traceback__
-        for _ in range(_frames_to_drop(traceback)):
-            traceback = traceback.tb_next
-        _core.print_exception(error.with_traceback(traceback))
-        if isinstance(error, KeyboardInterrupt):
-            sys.excepthook = lambda *_: None  # it has been shown; what is left is to die of it
-            raise KeyboardInterrupt from None
-        raise SystemExit(1) from None
+        failed = error
+    traceback = failed.__traceback__
+    for _ in range(_frames_to_drop(traceback)):
+        traceback = traceback.tb_next
+    _core.print_exception(failed.with_traceback(traceback))
+    if type(failed) is KeyboardInterrupt:  # not a subclass: so does Python
+        _die_of_interrupt()
+    raise SystemExit(1)
+
+
+_LAST = ("last_exc", "last_type", "last_value", "last_traceback")
+
+
+def _die_of_interrupt() -> NoReturn:
+    """Let the interpreter end as after any KeyboardInterrupt, of which it prints nothing: the
+    program's own has been shown."""
+    hook = sys.excepthook
+    last = {name: getattr(sys, name) for name in _LAST if hasattr(sys, name)}
+
+    def restore(*_: object) -> None:
+        sys.excepthook = hook
+        vars(sys).update(last)
+
+    sys.excepthook = restore
+    raise KeyboardInterrupt
 
 
 def _frames_to_drop(traceback: types.TracebackType | None) -> int:

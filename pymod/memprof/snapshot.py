@@ -7,10 +7,9 @@ come out of it. Names, string formats and sort orders are tracemalloc's where it
 
 from __future__ import annotations
 
-import linecache
 import os
+from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, overload
 
 from . import _core, format
 from .filters import BaseFilter, apply_filters
@@ -27,18 +26,17 @@ KEYS = {
 METRICS = ("live", "peak", "total")
 
 
-class Frame(NamedTuple):
-    """One call on a stack.
+class Frame(
+    namedtuple("Frame", "filename lineno function folded", defaults=("<unknown>", False))
+):
+    """One call on a stack: a tuple (filename, lineno, function, folded).
 
     ``lineno`` is 0 where the code has no line and in groups by file, and the first line
     of the function in groups by function. ``folded`` is true where recursion was folded:
     calls of the same functions, further out, were left out.
     """
 
-    filename: str
-    lineno: int
-    function: str = "<unknown>"
-    folded: bool = False
+    __slots__ = ()
 
     def __str__(self) -> str:
         return f"{self.filename}:{self.lineno}"
@@ -60,11 +58,7 @@ class Traceback(Sequence[Frame]):
     def __len__(self) -> int:
         return len(self._frames)
 
-    @overload
-    def __getitem__(self, index: int) -> Frame: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Frame, ...]: ...
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice) -> Frame | tuple[Frame, ...]:
         if isinstance(index, slice):
             return tuple(Frame(*frame) for frame in self._frames[index])
         return Frame(*self._frames[index])
@@ -97,6 +91,8 @@ class Traceback(Sequence[Frame]):
         A positive ``limit`` keeps that many of the most recent frames, a negative one that
         many of the oldest.
         """
+        import linecache  # only here: it takes a while
+
         frames = list(self)
         if limit is not None:
             frames = frames[-limit:] if limit > 0 else frames[: abs(limit)]

@@ -7,8 +7,8 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from collections import namedtuple
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from . import _core
 from .snapshot import Snapshot, Traceback
@@ -17,14 +17,15 @@ from .snapshot import Snapshot, Traceback
 _PYTHON = sys.version.split()[0]
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a trace does beside recording."""
+class Options(namedtuple("Options", "series output checkpoint notes")):
+    """What a trace does beside recording.
 
-    series: bool = False  # take checkpoints over time, for leaks
-    output: str | None = None  # profile file, rewritten while the program runs
-    checkpoint: float = 10.0  # seconds between two writes
-    notes: dict[str, str] = field(default_factory=dict, compare=False)
+    ``series``: take checkpoints over time, for leaks. ``output``: path of a profile file that
+    is rewritten while the program runs, or None. ``checkpoint``: seconds between two writes.
+    ``notes``: dict of what else the profile tells of its making.
+    """
+
+    __slots__ = ()
 
     def note(self) -> bytes:
         """The profile's note, as lib/PROFILE_FORMAT.md has it."""
@@ -62,7 +63,7 @@ def start(
     path = os.path.abspath(os.fspath(output)) if output is not None else None
     options = Options(series, path, checkpoint, dict(notes or {}))
     if _core.is_tracing():
-        if _options != options:
+        if _options[:3] != options[:3]:
             raise RuntimeError(
                 f"memprof is tracing already, with other options ({_options}); call stop() first"
             )
@@ -166,9 +167,8 @@ def save(path: str) -> None:
     take_snapshot().dump(path)
 
 
-@dataclass
 class Trace:
-    """What trace() yields: the snapshot of the end of the block."""
+    """What trace() yields: ``snapshot`` is that of the end of the block, None until then."""
 
     snapshot: Snapshot | None = None
 
@@ -217,7 +217,7 @@ def _register() -> None:
 
 def _at_exit() -> None:
     _core.sampler_stop()
-    _core.stop_capture()
+    _core.shut_down()
 
 
 def _before_fork() -> None:
@@ -236,8 +236,7 @@ def _after_fork_in_child() -> None:
     if _options is None or not _core.is_tracing():
         return
     if _options.output is not None:
-        output = f"{_options.output}.{os.getpid()}"
-        _options = Options(_options.series, output, _options.checkpoint, _options.notes)
+        _options = _options._replace(output=f"{_options.output}.{os.getpid()}")
         _write_at_end_of_multiprocessing_child()
     if _sampler_was_running:
         _start_sampler()

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Never
 
 from ..snapshot import METRICS
 
 USAGE_ERROR = 2
 GREW = 3
 
+_WIDTH = 90  # columns of help
+
 BYS = ("line", "file", "function", "stack")
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str) -> Never:
     """One line on stderr, exit status 2."""
     print(f"memprof: error: {message}", file=sys.stderr)
     sys.exit(USAGE_ERROR)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """With its width given, argparse does not import what it takes to find the terminal's."""
+    return argparse.RawDescriptionHelpFormatter(prog, width=_WIDTH, max_help_position=26)
 
 
 class Parser(argparse.ArgumentParser):
     """argparse with errors of one line."""
 
     def __init__(self, **options):
-        super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
-        )
+        super().__init__(formatter_class=_formatter, allow_abbrev=False, **options)
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str) -> Never:
         fail(f"{message} (see {self.prog} --help)")
 
 

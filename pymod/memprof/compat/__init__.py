@@ -1,0 +1,1 @@
+"""Other profilers' interfaces over memprof's trace: one module for each."""
