@@ -109,6 +109,13 @@ install: lib                ## install library, headers and pkg-config file unde
 	install -m 644 build/memprof.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 644 include/memprof/*.h $(DESTDIR)$(PREFIX)/include/memprof
 
+BENCHMARKS ?= json_loads,deepcopy,float,xml_etree
+bench: setup                ## overhead and memory beside tracemalloc; BENCHMARKS=all for all
+	@$(MAKE) --no-print-directory ext
+	$(VENV_PYTHON) -m pip install -q --disable-pip-version-check pyperformance pyperf
+	$(VENV_PYTHON) bench/overhead.py --benchmarks $(BENCHMARKS) --output build/overhead.json
+	$(VENV_PYTHON) bench/memory.py
+
 configure: configure.ac
 	autoconf
 

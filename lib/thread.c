@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 _Thread_local struct mp_thread *mp_thread_current;
@@ -94,11 +95,12 @@ mp_thread_quiesce(void)
 {
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     struct mp_thread *block = atomic_load_explicit(&registry, memory_order_acquire);
-    for (; block; block = block->next) {
+    for (int patience = 100; block; block = block->next) {
         if (block == mp_thread_current)
             continue;
-        while (atomic_load_explicit(&block->guard, memory_order_acquire))
-            sched_yield();
+        while (atomic_load_explicit(&block->guard, memory_order_acquire) == MP_GUARD_RECORDING &&
+               patience-- > 0)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
 }
 

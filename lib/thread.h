@@ -94,8 +94,10 @@ mp_thread_self(void)
     return MP_LIKELY(self != NULL) ? self : mp_thread_attach();
 }
 
-/* Wait until no other thread is inside a hook that it entered before the call.
- * A hook never waits for anything, so this ends soon. */
+/* Wait until no other thread is inside a hook that it entered before the call, for 0.1
+ * seconds at most: a hook may be waiting in the allocator below it, even for the GIL that
+ * the caller holds (tracemalloc's does). What such a straggler records is then counted in
+ * the next trace or not at all. */
 void mp_thread_quiesce(void);
 
 /* In a forked child: the blocks of all other threads are free again. */

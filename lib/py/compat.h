@@ -26,6 +26,14 @@
 #error "memprof needs CPython 3.11 or later"
 #endif
 
+/* Without a GIL nobody may write the main lane, and the collector walks the frames of
+ * other threads: none may be hidden from it. */
+#ifdef Py_GIL_DISABLED
+#define MP_HAS_GIL 0
+#else
+#define MP_HAS_GIL 1
+#endif
+
 enum { MP_FRAME_OWNER_GENERATOR = 1 };
 #define MP_FRAME_CODE_MASK (MP_FRAME_TAGGED ? ~(uintptr_t)7 : ~(uintptr_t)0)
 
@@ -106,7 +114,7 @@ mp_tstate_is_main(const PyThreadState *tstate, const PyInterpreterState *main)
     (void)main;
     return tstate != NULL;
 #else
-    return tstate && tstate->interp == main;
+    return MP_HAS_GIL && tstate && tstate->interp == main;
 #endif
 }
 

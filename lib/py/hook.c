@@ -35,7 +35,7 @@ find_caller(enum mp_kind kind)
 static inline bool
 caller_is_main(enum mp_kind kind)
 {
-    if (MP_LIKELY(kind != MP_RAW &&
+    if (MP_LIKELY(MP_HAS_GIL && kind != MP_RAW &&
                   !atomic_load_explicit(&many_interpreters, memory_order_relaxed)))
         return true;
     return find_caller(kind).main;
@@ -81,8 +81,10 @@ forget_when_quiet(enum mp_kind kind, void *block)
     struct mp_thread *self = mp_thread_current;
     if (!block || !self || atomic_load_explicit(&self->guard, memory_order_relaxed) != MP_GUARD_QUIET)
         return;
-    if (mp_tracer_is_active())
+    if (mp_tracer_enter(self, MP_GUARD_QUIET)) {
         mp_tracer_free(caller_is_main(kind), (uintptr_t)block);
+        mp_tracer_leave(self, MP_GUARD_QUIET);
+    }
 }
 
 /* ---- the four operations --------------------------------------------------------------- */

@@ -159,14 +159,16 @@ hide_callers(void)
 {
     PyThreadState *tstate = PyThreadState_Get();
     const struct hidden hidden = {tstate, mp_frame_top(tstate), mp_hook_quiet(false)};
-    mp_frame_set_top(tstate, mp_frame_outermost(tstate));
+    if (MP_HAS_GIL)
+        mp_frame_set_top(tstate, mp_frame_outermost(tstate));
     return hidden;
 }
 
 static void
 show_callers(const struct hidden *hidden)
 {
-    mp_frame_set_top(hidden->tstate, hidden->top);
+    if (MP_HAS_GIL)
+        mp_frame_set_top(hidden->tstate, hidden->top);
     mp_hook_quiet(hidden->quiet);
 }
 

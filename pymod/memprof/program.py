@@ -10,6 +10,7 @@ import builtins
 import contextlib
 import importlib.machinery
 import io
+import linecache
 import os
 import pkgutil
 import runpy
@@ -97,8 +98,20 @@ def _compile(source: bytes | str, filename: str) -> types.CodeType:
 # ---- the three kinds -----------------------------------------------------------------------
 
 
+_CODE_NAME = "<string>"
+
+
+def _show_source(code: types.CodeType, source: str) -> None:
+    """Let tracebacks show the lines of ``-c`` code, as Python does from 3.13 on."""
+    register = getattr(linecache, "_register_code", None)
+    if register is not None:
+        by_code = hasattr(linecache, "_interactive_cache")  # not yet in 3.13.0
+        register(code if by_code else _CODE_NAME, source, _CODE_NAME)
+
+
 def _prepare_code(program: Program) -> Callable[[], object]:
-    code = _compile(program.target, "<string>")
+    code = _compile(program.target, _CODE_NAME)
+    _show_source(code, program.target)
     sys.argv[:] = ["-c", *program.arguments]
     _set_path0("")
     main = _new_main(__loader__=importlib.machinery.BuiltinImporter)

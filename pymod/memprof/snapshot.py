@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
+from functools import update_wrapper
 
 from . import _core, format
 from .filters import BaseFilter, apply_filters
@@ -194,6 +195,19 @@ def _metric(metric: str) -> str:
     return metric
 
 
+def _quietly(method):
+    """What the method allocates is memprof's own, and stays out of the trace."""
+
+    def quiet_method(*args, **kwargs):
+        before = _core.quiet(True)
+        try:
+            return method(*args, **kwargs)
+        finally:
+            _core.quiet(before)
+
+    return update_wrapper(quiet_method, method)
+
+
 class Snapshot:
     """The numbers of all call stacks at one moment. Immutable; made by take_snapshot()."""
 
@@ -202,6 +216,7 @@ class Snapshot:
     def __init__(self, core: _core.Snapshot):
         self._core = core
 
+    @_quietly
     def statistics(
         self, key: str, cumulative: bool = False, *, metric: str = "live"
     ) -> list[Statistic]:
@@ -215,6 +230,7 @@ class Snapshot:
         rows = self._core.group(_key(key, cumulative), cumulative, _metric(metric))
         return [Statistic(Traceback(frames), size, count) for frames, size, count in rows]
 
+    @_quietly
     def compare_to(
         self, old: Snapshot, key: str, cumulative: bool = False, *, metric: str = "live"
     ) -> list[StatisticDiff]:
@@ -231,6 +247,7 @@ class Snapshot:
         )
         return [StatisticDiff(Traceback(row[0]), *row[1:]) for row in rows]
 
+    @_quietly
     def filter_traces(self, filters: Iterable[BaseFilter]) -> Snapshot:
         """A snapshot of the rows that some inclusive filter (if there is any) and all
         exclusive filters let through."""

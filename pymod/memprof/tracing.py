@@ -63,21 +63,24 @@ def start(
     path = os.path.abspath(os.fspath(output)) if output is not None else None
     options = Options(series, path, checkpoint, dict(notes or {}))
     if _core.is_tracing():
-        if _options[:3] != options[:3]:
+        if _options is not None and _options[:3] != options[:3]:
             raise RuntimeError(
                 f"memprof is tracing already, with other options ({_options}); call stop() first"
             )
         return
     _register()
-    _core.start()
-    _options = options
+    before = _core.quiet(True)
     try:
+        _core.start()
+        _options = options
         if path is not None:
             save(path)  # fails now rather than in ten seconds
         _start_sampler()
     except BaseException:
         stop()
         raise
+    finally:
+        _core.quiet(before)
 
 
 def stop() -> None:
@@ -136,11 +139,16 @@ def take_snapshot() -> Snapshot:
     RuntimeWarning when another tool has taken our hooks out (tracemalloc.stop() does when
     tracemalloc was started first): nothing is seen from then on.
     """
-    core = _core.take_snapshot(False)
+    before = _core.quiet(True)
+    try:
+        core = _core.take_snapshot(False)
+        if _options is not None:
+            core.set_note(_options.note())
+        snapshot = Snapshot(core)
+    finally:
+        _core.quiet(before)
     _warn_when_unhooked()
-    if _options is not None:
-        core.set_note(_options.note())
-    return Snapshot(core)
+    return snapshot
 
 
 def _warn_when_unhooked() -> None:

@@ -66,7 +66,7 @@ def _parser() -> options.Parser:
     return parser
 
 
-def _split(arguments: list[str]) -> tuple[list[str], program.Program]:
+def _split(arguments: list[str]) -> tuple[list[str], program.Program | None]:
     """Our own options, and the program with its arguments, where the first ends ours."""
     at = 0
     while at < len(arguments):
@@ -80,7 +80,7 @@ def _split(arguments: list[str]) -> tuple[list[str], program.Program]:
             break
         at += 2 if word in _VALUE_OPTIONS else 1
     if at >= len(arguments):
-        return arguments, program.Program("script", "", ())
+        return arguments, None
     target, *rest = arguments[at:]
     return arguments[: at - (arguments[at - 1] == "--")], program.Program(
         "script", target, tuple(rest)
@@ -252,7 +252,7 @@ def main(arguments: list[str]) -> int:
     parser = _parser()
     own, traced = _split(arguments)
     settings = parser.parse_args(own)
-    if not traced.target:
+    if traced is None:
         fail("no program to run: give a script, -m module or -c code (see memprof --help)")
     if settings.malloc == "jemalloc":
         _preload_jemalloc()
