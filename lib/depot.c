@@ -28,11 +28,11 @@ mp_depot_init(struct mp_depot *depot)
 {
     int status = mp_names_init(&depot->names);
     if (status == MP_OK)
-        status = mp_table_init(&depot->locations, sizeof(struct mp_location), 16, location_equal);
+        status = mp_table_init(&depot->locations, sizeof(struct mp_location), 13, location_equal);
     if (status == MP_OK)
-        status = mp_table_init(&depot->stacks, sizeof(struct mp_stack), 19, stack_equal);
+        status = mp_table_init(&depot->stacks, sizeof(struct mp_stack), 16, stack_equal);
     if (status == MP_OK)
-        status = mp_table_init(&depot->sites, sizeof(struct mp_site), 18, site_equal);
+        status = mp_table_init(&depot->sites, sizeof(struct mp_site), 15, site_equal);
     if (status != MP_OK)
         mp_depot_destroy(depot);
     return status;

@@ -8,12 +8,96 @@
 static _Atomic size_t mapped;
 static _Atomic long fail_countdown;
 
+size_t
+mp_mem_page(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
 static size_t
 page_round(size_t size)
 {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t page = mp_mem_page();
     return (size + page - 1) & ~(page - 1);
 }
+
+/* ---- register of what is mapped, to ask the kernel what of it is resident ------------- */
+
+enum { AREAS = 1 << 14 };
+
+static struct {
+    _Atomic uintptr_t address; /* 0: free */
+    _Atomic size_t size;
+} areas[AREAS];
+
+static _Atomic size_t areas_end;    /* one past the last slot that was ever used */
+static _Atomic size_t unregistered; /* bytes for which there was no slot */
+
+static void
+register_area(const void *memory, size_t size)
+{
+    for (size_t i = 0; i < AREAS; i++) {
+        uintptr_t expected = 0;
+        if (atomic_load_explicit(&areas[i].address, memory_order_relaxed) ||
+            !atomic_compare_exchange_strong(&areas[i].address, &expected, (uintptr_t)memory))
+            continue;
+        atomic_store(&areas[i].size, size);
+        size_t end = atomic_load(&areas_end);
+        while (end <= i && !atomic_compare_exchange_weak(&areas_end, &end, i + 1))
+            ;
+        return;
+    }
+    atomic_fetch_add(&unregistered, size);
+}
+
+static void
+unregister_area(const void *memory, size_t size)
+{
+    const size_t end = atomic_load(&areas_end);
+    for (size_t i = 0; i < end; i++)
+        if (atomic_load_explicit(&areas[i].address, memory_order_relaxed) == (uintptr_t)memory) {
+            atomic_store(&areas[i].size, 0);
+            atomic_store(&areas[i].address, 0);
+            return;
+        }
+    atomic_fetch_sub(&unregistered, size);
+}
+
+bool
+mp_mem_present(const void *memory, size_t size, unsigned char *present)
+{
+    return size <= MP_MEM_PAGES * mp_mem_page() && mincore((void *)memory, size, present) == 0;
+}
+
+/* Zero for an area that is unmapped meanwhile. */
+static size_t
+resident_of(uintptr_t memory, size_t size)
+{
+    unsigned char present[MP_MEM_PAGES];
+    const size_t page = mp_mem_page(), batch = MP_MEM_PAGES * page;
+    size_t resident = 0;
+
+    for (size_t at = 0; at < size; at += batch) {
+        const size_t length = size - at < batch ? size - at : batch;
+        if (!mp_mem_present((const void *)(memory + at), length, present))
+            break;
+        for (size_t i = 0; i < (length + page - 1) / page; i++)
+            resident += (present[i] & 1) * page;
+    }
+    return resident;
+}
+
+size_t
+mp_mem_resident(void)
+{
+    const size_t end = atomic_load(&areas_end);
+    size_t resident = atomic_load(&unregistered);
+    for (size_t i = 0; i < end; i++)
+        resident += resident_of(atomic_load(&areas[i].address), atomic_load(&areas[i].size));
+    return resident;
+}
+
+/* ---- areas ---------------------------------------------------------------------------- */
 
 static bool
 must_fail(void)
@@ -30,8 +114,12 @@ map_pages(size_t size, int extra_flags)
         return NULL;
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
+    if (memory == MAP_FAILED)
+        return NULL;
+    register_area(memory, size);
+    return memory;
 }
+
 
 void *
 mp_mem_new(size_t size)
@@ -51,6 +139,7 @@ mp_mem_free(void *memory, size_t size)
     if (!memory)
         return;
     size = page_round(size ? size : 1);
+    unregister_area(memory, size);
     munmap(memory, size);
     atomic_fetch_sub_explicit(&mapped, size, memory_order_relaxed);
 }
@@ -68,8 +157,10 @@ mp_mem_new_sparse(size_t size)
 void
 mp_mem_free_sparse(void *memory, size_t size)
 {
-    if (memory)
-        munmap(memory, page_round(size));
+    if (!memory)
+        return;
+    unregister_area(memory, page_round(size));
+    munmap(memory, page_round(size));
 }
 
 void
@@ -92,6 +183,8 @@ mp_mem_grow(void *memory, size_t old_size, size_t size)
     void *grown = mremap(memory, old_size, size, MREMAP_MAYMOVE);
     if (grown == MAP_FAILED)
         return NULL;
+    unregister_area(memory, old_size);
+    register_area(grown, size);
     atomic_fetch_add_explicit(&mapped, size - old_size, memory_order_relaxed);
     return grown;
 }
@@ -100,25 +193,6 @@ size_t
 mp_mem_mapped(void)
 {
     return atomic_load_explicit(&mapped, memory_order_relaxed);
-}
-
-size_t
-mp_mem_resident(const void *memory, size_t size)
-{
-    enum { BATCH = 1024 };
-    unsigned char present[BATCH];
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t resident = 0;
-
-    for (size_t at = 0; at < size; at += BATCH * page) {
-        const size_t left = size - at;
-        const size_t length = left < BATCH * page ? left : BATCH * page;
-        if (mincore((char *)memory + at, length, present))
-            continue;
-        for (size_t i = 0; i < (length + page - 1) / page; i++)
-            resident += (present[i] & 1) * page;
-    }
-    return resident;
 }
 
 void

@@ -46,9 +46,15 @@ void mp_mem_clear_sparse(void *memory, size_t size);
 /* Grow to `size` bytes, keeping the contents; NULL leaves the old one valid. */
 MP_WARN_UNUSED void *mp_mem_grow(void *memory, size_t old_size, size_t size);
 
-/* Bytes mapped now by mp_mem_new, and bytes of a sparse area that are resident. */
+/* Bytes mapped now by mp_mem_new, and bytes resident of all that was obtained here. */
 size_t mp_mem_mapped(void);
-size_t mp_mem_resident(const void *memory, size_t size);
+size_t mp_mem_resident(void);
+
+/* Which pages of an area (at most MP_MEM_PAGES of them) were touched: present[i] & 1. A
+ * walk that reads only those does not make the kernel map the others. False: not known. */
+enum { MP_MEM_PAGES = 1024 };
+MP_WARN_UNUSED bool mp_mem_present(const void *memory, size_t size, unsigned char *present);
+size_t mp_mem_page(void);
 
 /* Tests only: the n-th request from now fails (1 is the next one), 0 is off. */
 void mp_mem_fail_nth(long n);

@@ -13,7 +13,7 @@ int
 mp_names_init(struct mp_names *names)
 {
     atomic_init(&names->arena.chunk, NULL);
-    return mp_table_init(&names->table, sizeof(struct mp_name), 14, name_equal);
+    return mp_table_init(&names->table, sizeof(struct mp_name), 12, name_equal);
 }
 
 void

@@ -62,11 +62,11 @@ struct walk {
     void *data;
 };
 
-static void
-walk_chunk(mp_word *chunk, uintptr_t base, void *data)
+/* Visit the entries that begin in the words `i` up to `end`; the word to go on with. */
+static uint32_t
+walk_words(mp_word *chunk, uint32_t i, uint32_t end, uintptr_t base, const struct walk *walk)
 {
-    const struct walk *walk = data;
-    for (uint32_t i = 0; i < MP_CHUNK_WORDS; i++) {
+    for (; i < end; i++) {
         const uint32_t site = mp_word_load(chunk + i);
         if (!site)
             continue;
@@ -74,6 +74,25 @@ walk_chunk(mp_word *chunk, uintptr_t base, void *data)
         const uint32_t size = one_word ? 0 : mp_word_load(chunk + i + 1);
         walk->visit(base + (uintptr_t)i * MP_GRANULE, site, size, walk->data);
         i += !one_word;
+    }
+    return i;
+}
+
+/* Pages that were never touched are passed over: reading would map them. */
+static void
+walk_chunk(mp_word *chunk, uintptr_t base, void *data)
+{
+    const uint32_t page_words = (uint32_t)(mp_mem_page() / sizeof(mp_word));
+    unsigned char present[MP_MEM_PAGES];
+    const bool known = mp_mem_present((const void *)chunk, CHUNK_BYTES, present);
+    uint32_t i = 0;
+
+    for (uint32_t page = 0; page * page_words < MP_CHUNK_WORDS; page++) {
+        const uint32_t begin = page * page_words;
+        if (i < begin)
+            i = begin;
+        if (!known || (present[page] & 1))
+            i = walk_words(chunk, i, begin + page_words, base, data);
     }
 }
 
@@ -97,21 +116,6 @@ void
 mp_shadow_clear(struct mp_shadow *shadow)
 {
     each_chunk(shadow, clear_chunk, NULL);
-}
-
-static void
-add_resident(mp_word *chunk, uintptr_t base, void *data)
-{
-    (void)base;
-    *(size_t *)data += mp_mem_resident((const void *)chunk, CHUNK_BYTES);
-}
-
-size_t
-mp_shadow_resident(const struct mp_shadow *shadow)
-{
-    size_t resident = sizeof *shadow;
-    each_chunk(shadow, add_resident, &resident);
-    return resident;
 }
 
 static void

@@ -103,9 +103,6 @@ void mp_shadow_each(const struct mp_shadow *shadow,
 /* Forget all entries; chunks stay, their memory goes back to the kernel. */
 void mp_shadow_clear(struct mp_shadow *shadow);
 
-/* Bytes of the table that are in memory now. */
-size_t mp_shadow_resident(const struct mp_shadow *shadow);
-
 void mp_shadow_destroy(struct mp_shadow *shadow);
 
 #endif

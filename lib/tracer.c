@@ -283,7 +283,7 @@ mp_tracer_totals(uint32_t site, struct mp_totals *totals)
 size_t
 mp_tracer_memory(void)
 {
-    return mp_mem_mapped() + mp_shadow_resident(&mp_tracer.shadow);
+    return mp_mem_resident();
 }
 
 /* ---- check --------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import importlib.machinery
+import importlib.util
 import io
 import linecache
 import os
@@ -121,7 +122,18 @@ def _prepare_code(program: Program) -> Callable[[], object]:
 def _prepare_module(program: Program) -> Callable[[], object]:
     sys.argv[:] = ["-m", *program.arguments]
     _set_path0(_working_directory())
+    _find_package(program.target.partition(".")[0])
     return lambda: _run_module(program.target, True)
+
+
+def _find_package(name: str) -> None:
+    """ProgramError for what runpy would not find either, before anything is written."""
+    try:
+        found = not name or importlib.util.find_spec(name)
+    except Exception:
+        return  # runpy has words for it
+    if not found:
+        raise ProgramError(f"No module named {name}")
 
 
 def _run_module(name: str, alter_argv: bool) -> object:

@@ -47,6 +47,17 @@ def _positive(text: str) -> int:
     return value
 
 
+def seconds(text: str) -> float:
+    """The type of an option: from a millisecond to years."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.001 <= value <= 1e9:
+        raise argparse.ArgumentTypeError(f"not a number of seconds: '{text}'")
+    return value
+
+
 def add_report_options(parser: argparse.ArgumentParser, metric: str) -> None:
     group = parser.add_argument_group("report")
     group.add_argument(

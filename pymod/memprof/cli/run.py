@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import os
 import shlex
@@ -54,7 +55,7 @@ def _parser() -> options.Parser:
         "writes FILE.<pid>",
     )  # fmt: skip
     parser.add_argument(
-        "--checkpoint", type=float, default=10.0, metavar="SECONDS",
+        "--checkpoint", type=options.seconds, default=10.0, metavar="SECONDS",
         help="rewrite FILE this often, so that a killed process leaves one (default: 10)",
     )  # fmt: skip
     parser.add_argument(
@@ -73,18 +74,13 @@ def _split(arguments: list[str]) -> tuple[list[str], program.Program | None]:
         word = arguments[at]
         if word[:2] in ("-m", "-c") and not word.startswith("--"):
             return arguments[:at], _flagged(word, arguments[at + 1 :])
-        if word == "--":
-            at += 1
-            break
-        if not word.startswith("-") or word == "-":
+        if word == "--" or not word.startswith("-") or word == "-":
             break
         at += 2 if word in _VALUE_OPTIONS else 1
-    if at >= len(arguments):
-        return arguments, None
-    target, *rest = arguments[at:]
-    return arguments[: at - (arguments[at - 1] == "--")], program.Program(
-        "script", target, tuple(rest)
-    )
+    own, rest = arguments[:at], arguments[at:]
+    if rest[:1] == ["--"]:
+        del rest[0]
+    return own, program.Program("script", rest[0], tuple(rest[1:])) if rest else None
 
 
 def _flagged(word: str, rest: list[str]) -> program.Program:
@@ -105,6 +101,7 @@ class _Session:
         self.path = list(sys.path)
         self.stderr = sys.stderr
         self.json_output = settings.output if settings.format == "json" else None
+        self.is_new_output = bool(settings.output) and not os.path.lexists(settings.output)
 
     def start(self) -> None:
         """Begin to trace. The report is made by the very last exit handler, when the program's
@@ -130,6 +127,9 @@ class _Session:
     def cancel(self) -> None:
         atexit.unregister(self.finish)
         tracing.stop()
+        if self.is_new_output:
+            with contextlib.suppress(OSError):
+                os.unlink(self.settings.output)
         _core.quiet(False)
 
     def finish(self) -> None:
@@ -199,9 +199,12 @@ class _Session:
 
 
 def _check_writable(path: str) -> None:
-    """OSError now, not when the program is over."""
+    """OSError now, not when the program is over. Leaves nothing."""
+    is_new = not os.path.lexists(path)
     with open(path, "a", encoding="utf-8"):
         pass
+    if is_new:
+        os.unlink(path)
 
 
 def _replace(path: str, text: str) -> None:

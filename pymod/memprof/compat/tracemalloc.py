@@ -189,8 +189,9 @@ def _get_traces() -> list[RawTrace]:
     """All live blocks; equal frames are one tuple. Not in the trace itself."""
     if not is_tracing():
         return []
-    before = _core.quiet(True)
+    before = False
     try:
+        before = _core.quiet(True)  # in here: an interrupt must not leave it on
         return _share_frames(_core.traces(_limit))
     finally:
         _core.quiet(before)
