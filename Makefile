@@ -9,6 +9,13 @@ PREFIX ?= /usr/local
 CFLAGS ?= -O2 -g
 SANITIZE ?=
 
+# make V=1 shows the commands.
+ifdef V
+SAY = :
+else
+SAY = @echo
+endif
+
 # NO NEED TO CHANGE ANYTHING BELOW --------------------------------------------
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wpointer-arith -Wstrict-prototypes \
@@ -63,13 +70,13 @@ $(VENV)/ready: pyproject.toml pymod/build_ext.py
 
 $O/%.o: %.c $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -c $< -o $@
+	$(SAY) "  cc $<"; $(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -c $< -o $@
 
 build/libmemprof.a: $(LIB_OBJECTS)
 	ar rcs $@ $^
 
 build/libmemprof.so: $(LIB_OBJECTS)
-	$(CC) $(BASE) -shared -Wl,-soname,libmemprof.so.0 $^ -o $@
+	$(SAY) "  ld $@"; $(CC) $(BASE) -shared -Wl,-soname,libmemprof.so.0 $^ -o $@
 
 build/memprof.pc: Makefile pyproject.toml
 	@mkdir -p $(@D)
@@ -79,16 +86,16 @@ build/memprof.pc: Makefile pyproject.toml
 
 build/ext-$(PY_TAG)/%.o: %.c $(HEADERS) $(wildcard pymod/memprof/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -isystem $(PY_INCLUDE) -c $< -o $@
+	$(SAY) "  cc $<"; $(CC) $(BASE) -DNDEBUG -isystem $(PY_INCLUDE) -c $< -o $@
 
 $(EXT): $(EXT_OBJECTS)
-	$(CC) $(BASE) -shared $^ -o $@
+	$(SAY) "  ld $@"; $(CC) $(BASE) -shared $^ -o $@
 
 check-c: $(C_TEST_BINARIES) ## C suites only
 	@set -e; for t in $^; do CMOCKA_MESSAGE_OUTPUT=stdout $$t; done
 
 $O/test_%: tests/c/test_%.c tests/c/test.h $(LIB_OBJECTS)
-	$(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -Ilib $< $(LIB_OBJECTS) -lcmocka -o $@
+	$(SAY) "  cc $<"; $(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -Ilib $< $(LIB_OBJECTS) -lcmocka -o $@
 
 check-asan check-ubsan check-tsan: check-%:  ## C suites under a sanitizer
 	$(MAKE) check-c SANITIZE=-$(patsubst asan,address,$(patsubst ubsan,undefined,$(patsubst tsan,thread,$*)))

@@ -363,7 +363,7 @@ memprof_rows_frame(const memprof_rows *rows, size_t index, size_t depth, memprof
         .function = rows->diff.by == MP_BY_FILE ? (memprof_text){0}
                                                 : name_text(symbols, location->function),
         .line = rows->diff.by == MP_BY_FILE ? 0 : location->line,
-        .first_line = location->first_line,
+        .first_line = rows->diff.by == MP_BY_FILE ? 0 : location->first_line,
         .folded = stacks && (symbols->stack[id].location & MP_FOLDED) != 0,
     };
     return MP_OK;

@@ -1,5 +1,7 @@
 #include "depot.h"
 
+#include <string.h>
+
 static bool
 location_equal(const void *record, const void *key)
 {
@@ -26,6 +28,7 @@ site_equal(const void *record, const void *key)
 int
 mp_depot_init(struct mp_depot *depot)
 {
+    memset(depot, 0, sizeof *depot);
     int status = mp_names_init(&depot->names);
     if (status == MP_OK)
         status = mp_table_init(&depot->locations, sizeof(struct mp_location), 13, location_equal);

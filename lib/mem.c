@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "mem.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -63,26 +64,52 @@ unregister_area(const void *memory, size_t size)
     atomic_fetch_sub(&unregistered, size);
 }
 
-bool
-mp_mem_present(const void *memory, size_t size, unsigned char *present)
+/* One word for each page of the address space: bit 63 present, bit 62 swapped out. Open it
+ * anew for each use: it belongs to the process that opened it. */
+static int
+open_pagemap(void)
 {
-    return size <= MP_MEM_PAGES * mp_mem_page() && mincore((void *)memory, size, present) == 0;
+    return open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+static bool
+read_pagemap(int file, uintptr_t memory, size_t size, uint64_t *pages)
+{
+    const size_t page = mp_mem_page();
+    const size_t length = (size + page - 1) / page * sizeof *pages;
+    const off_t offset = (off_t)(memory / page * sizeof *pages);
+    return file >= 0 && pread(file, pages, length, offset) == (ssize_t)length;
+}
+
+bool
+mp_mem_touched(const void *memory, size_t size, uint64_t *touched)
+{
+    const size_t pages = (size + mp_mem_page() - 1) / mp_mem_page();
+    if (pages > MP_MEM_PAGES)
+        return false;
+    const int file = open_pagemap();
+    const bool known = read_pagemap(file, (uintptr_t)memory, size, touched);
+    if (file >= 0)
+        close(file);
+    for (size_t i = 0; known && i < pages; i++)
+        touched[i] >>= 62;
+    return known;
 }
 
 /* Zero for an area that is unmapped meanwhile. */
 static size_t
-resident_of(uintptr_t memory, size_t size)
+resident_of(int pagemap, uintptr_t memory, size_t size)
 {
-    unsigned char present[MP_MEM_PAGES];
+    uint64_t pages[MP_MEM_PAGES];
     const size_t page = mp_mem_page(), batch = MP_MEM_PAGES * page;
     size_t resident = 0;
 
     for (size_t at = 0; at < size; at += batch) {
         const size_t length = size - at < batch ? size - at : batch;
-        if (!mp_mem_present((const void *)(memory + at), length, present))
-            break;
+        if (!read_pagemap(pagemap, memory + at, length, pages))
+            return size; /* not known: all of it */
         for (size_t i = 0; i < (length + page - 1) / page; i++)
-            resident += (present[i] & 1) * page;
+            resident += (pages[i] >> 63) * page;
     }
     return resident;
 }
@@ -91,9 +118,13 @@ size_t
 mp_mem_resident(void)
 {
     const size_t end = atomic_load(&areas_end);
+    const int pagemap = open_pagemap();
     size_t resident = atomic_load(&unregistered);
     for (size_t i = 0; i < end; i++)
-        resident += resident_of(atomic_load(&areas[i].address), atomic_load(&areas[i].size));
+        resident += resident_of(pagemap, atomic_load(&areas[i].address),
+                                atomic_load(&areas[i].size));
+    if (pagemap >= 0)
+        close(pagemap);
     return resident;
 }
 
@@ -180,11 +211,11 @@ mp_mem_grow(void *memory, size_t old_size, size_t size)
     size = page_round(size ? size : 1);
     if (size == old_size)
         return memory;
+    unregister_area(memory, old_size); /* before another thread can get the address */
     void *grown = mremap(memory, old_size, size, MREMAP_MAYMOVE);
+    register_area(grown == MAP_FAILED ? memory : grown, grown == MAP_FAILED ? old_size : size);
     if (grown == MAP_FAILED)
         return NULL;
-    unregister_area(memory, old_size);
-    register_area(grown, size);
     atomic_fetch_add_explicit(&mapped, size - old_size, memory_order_relaxed);
     return grown;
 }
@@ -228,10 +259,12 @@ new_chunk(size_t payload, struct mp_arena_chunk *previous)
 void *
 mp_arena_new(struct mp_arena *arena, size_t size)
 {
+    if (size > SIZE_MAX / 2)
+        return NULL;
     size = (size + 7) & ~(size_t)7;
     for (;;) {
         struct mp_arena_chunk *chunk = atomic_load(&arena->chunk);
-        if (chunk) {
+        if (chunk && size <= chunk->size) { /* larger ones must not move `used` round */
             const size_t at = atomic_fetch_add(&chunk->used, size);
             if (at <= chunk->size && size <= chunk->size - at)
                 return (char *)chunk + at;

@@ -50,10 +50,10 @@ MP_WARN_UNUSED void *mp_mem_grow(void *memory, size_t old_size, size_t size);
 size_t mp_mem_mapped(void);
 size_t mp_mem_resident(void);
 
-/* Which pages of an area (at most MP_MEM_PAGES of them) were touched: present[i] & 1. A
+/* Which pages of an area, at most MP_MEM_PAGES, were ever written: touched[i] is not 0. A
  * walk that reads only those does not make the kernel map the others. False: not known. */
-enum { MP_MEM_PAGES = 1024 };
-MP_WARN_UNUSED bool mp_mem_present(const void *memory, size_t size, unsigned char *present);
+enum { MP_MEM_PAGES = 512 };
+MP_WARN_UNUSED bool mp_mem_touched(const void *memory, size_t size, uint64_t *touched);
 size_t mp_mem_page(void);
 
 /* Tests only: the n-th request from now fails (1 is the next one), 0 is off. */

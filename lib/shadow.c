@@ -83,15 +83,15 @@ static void
 walk_chunk(mp_word *chunk, uintptr_t base, void *data)
 {
     const uint32_t page_words = (uint32_t)(mp_mem_page() / sizeof(mp_word));
-    unsigned char present[MP_MEM_PAGES];
-    const bool known = mp_mem_present((const void *)chunk, CHUNK_BYTES, present);
+    uint64_t touched[MP_MEM_PAGES];
+    const bool known = mp_mem_touched((const void *)chunk, CHUNK_BYTES, touched);
     uint32_t i = 0;
 
     for (uint32_t page = 0; page * page_words < MP_CHUNK_WORDS; page++) {
         const uint32_t begin = page * page_words;
         if (i < begin)
             i = begin;
-        if (!known || (present[page] & 1))
+        if (!known || touched[page])
             i = walk_words(chunk, i, begin + page_words, base, data);
     }
 }

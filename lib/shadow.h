@@ -14,6 +14,8 @@
  * Flags beside the site id in word 0:
  *   MP_CODE    the block holds a code object that captured stacks refer to
  *   MP_SMALL   see above
+ * No other bit above the site id is ever set in a word 0: a word with one is the size of a
+ * block whose free was hidden from us.
  * A word 0 of MP_CODE alone is a code object whose allocation was not traced.
  *
  * Thread rule: an entry is written by whoever owns the block (see the order of
@@ -28,7 +30,7 @@
 #define MP_GRANULE 16u
 #define MP_CODE 0x80000000u
 #define MP_SMALL 0x40000000u
-#define MP_SITE_MASK 0x3fffffffu
+#define MP_SITE_MASK 0x003fffffu
 #define MP_SMALL_MAX 16u           /* largest size of a one-word block */
 #define MP_SIZE_IN_SIDE UINT32_MAX /* word 1: the exact size is in the side table */
 

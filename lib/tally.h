@@ -23,6 +23,8 @@
 #ifndef MP_TALLY_H
 #define MP_TALLY_H
 
+#include <assert.h>
+
 #include "mem.h"
 
 enum {
@@ -87,6 +89,7 @@ struct mp_tally *mp_lane_add(struct mp_lane *lane, uint32_t site);
 static inline struct mp_tally *
 mp_lane_find(const struct mp_lane *lane, uint32_t site)
 {
+    assert(site / MP_LANE_CHUNK < MP_LANE_CHUNKS);
     struct mp_tally *chunk =
         atomic_load_explicit(&lane->chunks[site / MP_LANE_CHUNK], memory_order_acquire);
     return chunk ? chunk + site % MP_LANE_CHUNK : NULL;

@@ -13,6 +13,7 @@ _Thread_local struct mp_thread *mp_thread_current;
 
 static struct mp_thread *_Atomic registry; /* push-only list of all blocks */
 static pthread_key_t exit_key;
+static bool has_exit_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 void
@@ -44,7 +45,7 @@ detach(void *block)
 static void
 set_up(void)
 {
-    pthread_key_create(&exit_key, detach);
+    has_exit_key = pthread_key_create(&exit_key, detach) == 0;
     syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 }
 
@@ -86,7 +87,8 @@ mp_thread_attach(void)
     mp_thread_current = self;
     self->generation = MP_NO_GENERATION;
     /* glibc allocates for a key beyond the first 32: libc's own, never hooked here */
-    pthread_setspecific(exit_key, self);
+    if (has_exit_key) /* otherwise the block stays taken when the thread ends */
+        pthread_setspecific(exit_key, self);
     return self;
 }
 
@@ -129,6 +131,8 @@ static void *
 grow(void *memory, size_t *capacity, size_t needed, size_t unit)
 {
     size_t wanted = *capacity ? *capacity : 256;
+    if (needed > SIZE_MAX / 4 / unit)
+        return NULL;
     while (wanted < needed)
         wanted *= 2;
     void *grown = mp_mem_grow(memory, *capacity * unit, wanted * unit);

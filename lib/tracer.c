@@ -61,6 +61,7 @@ deactivate(void)
 void
 mp_tracer_activate(void)
 {
+    deactivate();
     if (++last_generation >= MP_NO_GENERATION)
         last_generation = 1;
     atomic_store(&mp_tracer.generation, last_generation);
@@ -163,22 +164,58 @@ write_oversize(uintptr_t address, uint32_t word)
     mp_word_store(words + 1, MP_SIZE_IN_SIDE);
 }
 
+uint64_t
+mp_site_small_size(uint32_t site)
+{
+    const struct mp_site *record = mp_table_peek(&mp_tracer.depot.sites, site);
+    return record && record->small ? record->small - 1u : 0;
+}
+
+bool
+mp_word_is_entry(uint32_t word)
+{
+    return (word & ~(MP_SITE_MASK | MP_CODE | MP_SMALL)) == 0 &&
+           (word & MP_SITE_MASK) <= mp_table_count(&mp_tracer.depot.sites);
+}
+
+/* Entries are parsed from a word that is no size: one after a 0, or the first of its chunk. */
+void
+mp_tracer_evict(bool main, uintptr_t address)
+{
+    const mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
+    const uintptr_t granule = address >> 4 & (MP_CHUNK_WORDS - 1);
+    uintptr_t back = 0;
+    while (back < granule && mp_word_load(words - back - 1))
+        back++;
+    while (back > 0) {
+        const uint32_t word = mp_word_load(words - back);
+        const uintptr_t length = (word & MP_SMALL) || !(word & MP_SITE_MASK) ? 1 : 2;
+        if (length > back)
+            break;
+        back -= length;
+    }
+    mp_tracer_free(main, address - back * MP_GRANULE);
+}
+
 bool
 mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size, uint32_t site)
 {
     const struct mp_side_entry entry = {domain, address, size, site};
     struct mp_side_entry old;
+    struct mp_entry stale;
     const bool hooked = domain == MP_SIDE_HOOK && mp_shadow_covers(address);
 
     if (hooked)
         mp_tracer_free(main, address); /* an entry whose free was hidden from us */
+    else if (mp_tracer_take_side(domain, address, &stale))
+        mp_tracer_settle(main, &stale);
     if (!site || (hooked && !mp_shadow_reach(&mp_tracer.shadow, address)) ||
-        !mp_tracer_count_alloc(main, site, size)) {
+        mp_side_put(&mp_tracer.side, &entry, &old) != MP_OK) {
         mp_tracer_lose();
         return false;
     }
-    if (mp_side_put(&mp_tracer.side, &entry, &old) != MP_OK) {
-        mp_tracer_count_free(main, site, size);
+    if (!mp_tracer_count_alloc(main, site, size)) {
+        mp_tracer_take_side(domain, address, &stale);
         mp_tracer_lose();
         return false;
     }
@@ -194,9 +231,10 @@ mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry)
 {
     const struct mp_side_entry back = {MP_SIDE_HOOK, address, entry->size, entry->word};
     struct mp_side_entry old;
-    if (mp_side_put(&mp_tracer.side, &back, &old) != MP_OK)
+    if (mp_side_put(&mp_tracer.side, &back, &old) != MP_OK) {
+        mp_tracer_count_free(false, entry->word & MP_SITE_MASK, entry->size);
         mp_tracer_lose();
-    else if (mp_shadow_covers(address))
+    } else if (mp_shadow_covers(address))
         write_oversize(address, entry->word);
 }
 
@@ -207,7 +245,7 @@ exact_size(uintptr_t address, uint32_t word, uint32_t size)
 {
     struct mp_side_entry found;
     if (word & MP_SMALL)
-        return mp_depot_site_at(&mp_tracer.depot, word & MP_SITE_MASK)->small - 1u;
+        return mp_site_small_size(word & MP_SITE_MASK);
     if (size == MP_SIZE_IN_SIDE &&
         mp_side_get(&mp_tracer.side, MP_SIDE_HOOK, address, false, &found))
         return found.size;
@@ -226,7 +264,7 @@ mp_tracer_look_up(uintptr_t address, struct mp_entry *entry)
     }
     const mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
     const uint32_t word = words ? mp_word_load(words) : 0;
-    if (!(word & MP_SITE_MASK))
+    if (!(word & MP_SITE_MASK) || !mp_word_is_entry(word))
         return false;
     *entry = (struct mp_entry){word, exact_size(address, word, mp_word_load(words + 1))};
     return true;
@@ -251,7 +289,7 @@ static void
 visit_shadow(uintptr_t address, uint32_t word, uint32_t size, void *data)
 {
     const struct each *each = data;
-    if (word & MP_SITE_MASK)
+    if ((word & MP_SITE_MASK) && mp_word_is_entry(word))
         each->visit(word & MP_SITE_MASK, exact_size(address, word, size), address, each->data);
 }
 

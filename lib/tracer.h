@@ -105,6 +105,15 @@ bool mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *en
 void mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry);
 bool mp_tracer_count_shared(uint32_t site, size_t size, bool alloc);
 
+/* Size of the blocks of a site with mp_site.small; 0 for other sites. */
+uint64_t mp_site_small_size(uint32_t site);
+
+/* False for what can be no word 0 of an entry. */
+bool mp_word_is_entry(uint32_t word);
+
+/* Free the stale entry that the word at `address` belongs to. */
+void mp_tracer_evict(bool main, uintptr_t address);
+
 /* ---- tallies ------------------------------------------------------------------------ */
 
 static inline __attribute__((always_inline)) bool
@@ -112,9 +121,14 @@ mp_tracer_count_alloc(bool main, uint32_t site, size_t size)
 {
     if (MP_UNLIKELY(!main))
         return mp_tracer_count_shared(site, size, true);
-    struct mp_tally *tally = mp_lane_reach(&mp_tracer.main_lane, site);
-    if (MP_UNLIKELY(!tally))
-        return false;
+    struct mp_tally *tally = mp_lane_find(&mp_tracer.main_lane, site);
+    if (MP_UNLIKELY(!tally)) { /* the shared lane first: a free must not need memory */
+        if (!mp_lane_reach(&mp_tracer.shared_lane, site))
+            return false;
+        tally = mp_lane_add(&mp_tracer.main_lane, site);
+        if (!tally)
+            return false;
+    }
     mp_tally_alloc(tally, &mp_tracer.clock, true, size);
     return true;
 }
@@ -131,7 +145,7 @@ mp_tracer_count_free(bool main, uint32_t site, size_t size)
     if (MP_LIKELY(tally != NULL))
         mp_tally_free(tally, &mp_tracer.clock, true, size);
     else
-        mp_tracer_lose();
+        mp_tracer_count_shared(site, size, false);
 }
 
 /* ---- events --------------------------------------------------------------------------- */
@@ -141,6 +155,7 @@ static inline void
 mp_tracer_take(uintptr_t address, struct mp_entry *entry)
 {
     entry->word = 0;
+    entry->size = 0;
     if (MP_UNLIKELY(!mp_shadow_covers(address))) {
         mp_tracer_take_side(MP_SIDE_HOOK, address, entry);
         return;
@@ -152,14 +167,18 @@ mp_tracer_take(uintptr_t address, struct mp_entry *entry)
     if (!word)
         return;
     mp_word_store(words, 0);
+    if (MP_UNLIKELY(!mp_word_is_entry(word)))
+        return; /* the size of a block whose free was hidden */
     entry->word = word;
     if (word & MP_SMALL) {
-        entry->size = mp_depot_site_at(&mp_tracer.depot, word & MP_SITE_MASK)->small - 1u;
+        entry->size = mp_site_small_size(word & MP_SITE_MASK);
     } else if (MP_LIKELY((word & MP_SITE_MASK) != 0)) {
         entry->size = mp_word_load(words + 1);
         mp_word_store(words + 1, 0);
-        if (MP_UNLIKELY(entry->size == MP_SIZE_IN_SIDE))
+        if (MP_UNLIKELY(entry->size == MP_SIZE_IN_SIDE)) {
             mp_tracer_take_side(MP_SIDE_HOOK, address, entry);
+            entry->word = word; /* with its flags */
+        }
     }
 }
 
@@ -209,13 +228,11 @@ mp_tracer_record(bool main, uintptr_t address, size_t size, uint32_t site)
     mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
     if (MP_UNLIKELY(!words) && !(words = mp_shadow_add(&mp_tracer.shadow, address)))
         site = 0;
-    if (MP_UNLIKELY(!site)) {
-        mp_tracer_lose();
-        return;
-    }
-    if (MP_UNLIKELY(mp_word_load(words) != 0)) /* its free was hidden from us */
-        mp_tracer_free(main, address);
-    if (MP_UNLIKELY(!mp_tracer_count_alloc(main, site, size))) {
+    if (MP_UNLIKELY(words && mp_word_load(words) != 0)) /* its free was hidden from us */
+        mp_tracer_evict(main, address);
+    if (MP_UNLIKELY(words && size > MP_SMALL_MAX && mp_word_load(words + 1) != 0))
+        mp_tracer_free(main, address + MP_GRANULE);
+    if (MP_UNLIKELY(!site || !mp_tracer_count_alloc(main, site, size))) {
         mp_tracer_lose();
         return;
     }

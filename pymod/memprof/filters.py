@@ -10,6 +10,7 @@ from collections.abc import Iterable
 _KINDS = {"raw": 0, "mem": 1, "obj": 2}
 _TRACKED = 3
 _ALL_OF_PYTHON = 0b111
+_LARGEST_DOMAIN = 2**32 - 1  # unsigned int of memprof_track
 
 
 def _normalize(filename: str) -> str:
@@ -22,8 +23,14 @@ def _domain(domain: int | str | None) -> tuple[int, int]:
     if domain is None:
         return 0, -1
     if isinstance(domain, str):
-        if domain not in _KINDS:
-            raise ValueError(f"unknown domain: {domain!r} (raw, mem, obj or a number)")
+        known = domain in _KINDS
+    elif isinstance(domain, int):
+        known = 0 <= domain <= _LARGEST_DOMAIN
+    else:
+        raise TypeError(f"a domain is a number or a name, not {type(domain).__name__}")
+    if not known:
+        raise ValueError(f"unknown domain: {domain!r} (raw, mem, obj or a number)")
+    if isinstance(domain, str):
         return 1 << _KINDS[domain], -1
     return (_ALL_OF_PYTHON, -1) if domain == 0 else (1 << _TRACKED, domain)
 

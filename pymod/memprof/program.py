@@ -165,9 +165,15 @@ def _prepare_script(program: Program) -> Callable[[], object]:
         sys.path.insert(0, filename)  # with -P as well
         return lambda: _run_module("__main__", False)
     code, loader = _read_script(path, filename)
-    _set_path0(os.path.dirname(os.path.realpath(path)))
+    _set_path0(_script_directory(path))
     main = _new_main(__file__=filename, __cached__=None, __loader__=loader)
     return lambda: _run_script(code, main)
+
+
+def _script_directory(path: str) -> str:
+    with contextlib.suppress(OSError):  # a pipe has no real path
+        path = os.path.realpath(path, strict=True)
+    return os.path.dirname(path)
 
 
 def _run_script(code: types.CodeType, main: dict) -> object:

@@ -1,12 +1,15 @@
 /* Snapshots from literals, random ones, and what the suites of analysis ask of both.
- * Include it after test.h. */
+ * Include it after test.h, in files that define _GNU_SOURCE. */
 #ifndef MP_MAKE_SNAPSHOT_H
 #define MP_MAKE_SNAPSHOT_H
+
+#include <dirent.h>
+#include <unistd.h>
 
 #include "group.h"
 #include "snapshot.h"
 
-/* ---- lack of memory --------------------------------------------------------------------- */
+/* ---- lack of memory ------------------------------------------------------------------------ */
 
 /* Let the first, the second ... request of `attempt` fail until it succeeds. A failed
  * attempt and one that succeeds (and frees what it made) leave no memory behind. */
@@ -27,7 +30,7 @@ fail_each_request(int (*attempt)(void *data), void *data)
     assert_true(n > 1); /* else nothing has failed */
 }
 
-/* ---- from literals -------------------------------------------------------------------------- */
+/* ---- from literals ------------------------------------------------------------------------- */
 
 struct frame {
     const char *file, *function;
@@ -127,7 +130,7 @@ make_end(struct maker *maker)
     return snapshot;
 }
 
-/* ---- random ones -------------------------------------------------------------------------------- */
+/* ---- random ones --------------------------------------------------------------------------- */
 
 static uint64_t random_state = 1;
 
@@ -187,7 +190,7 @@ make_random(uint32_t size, size_t checkpoints)
     return make_end(maker);
 }
 
-/* ---- groups by name -------------------------------------------------------------------------------- */
+/* ---- groups by name ------------------------------------------------------------------------ */
 
 static inline bool
 text_is(const struct mp_symbols *symbols, uint32_t name, const char *text)
@@ -228,7 +231,7 @@ describe(const struct mp_symbols *symbols, enum mp_group_by by, uint32_t id, cha
     }
 }
 
-/* ---- equality ------------------------------------------------------------------------------------------ */
+/* ---- equality ------------------------------------------------------------------------------ */
 
 static inline void
 assert_same_symbols(const struct mp_symbols *a, const struct mp_symbols *b)
@@ -266,6 +269,129 @@ assert_same_snapshot(const struct mp_snapshot *a, const struct mp_snapshot *b)
     assert_int_equal(a->note_size, b->note_size);
     if (a->note_size)
         assert_memory_equal(a->note, b->note, a->note_size);
+}
+
+/* ---- the one that is kept ------------------------------------------------------------------ */
+
+static inline void
+version1_row(struct maker *maker, uint32_t stack, enum mp_kind kind, const uint64_t numbers[6])
+{
+    struct mp_row *row = make_row(maker, stack, numbers[0], numbers[1]);
+    row->kind = kind;
+    row->domain = kind == MP_TRACKED ? 0xdeadbeefu : 0;
+    row->totals.peak = (struct mp_counts){numbers[2], numbers[3]};
+    row->totals.total = (struct mp_counts){numbers[4], numbers[5]};
+}
+
+static inline void
+version1_rows(struct maker *maker)
+{
+    const uint64_t gib = (uint64_t)1 << 30;
+    const struct frame second = {"lib/\xc3\xa9t\xc3\xa9.py", "C.f.<locals>.\xe6\x97\xa5", 10, 12};
+    const struct frame third = {"\xed\xb3\xbf.py", "g", 20, 0}; /* a lone surrogate */
+    const uint32_t one = STACK(maker, {"main.py", "<module>", 1, 5});
+    const uint32_t two = make_frame(maker, one, &second, 0);
+    const uint32_t three = make_frame(maker, two, &third, MP_FOLDED);
+    make_frame(maker, 0, &second, 0); /* a stack without a row */
+    version1_row(maker, 0, MP_RAW, (const uint64_t[]){64, 1, 128, 2, 256, 4});
+    version1_row(maker, one, MP_MEM, (const uint64_t[]){0, 0, 4096, 1, 4096, 1});
+    version1_row(maker, two, MP_OBJ, (const uint64_t[]){1000, 10, 900, 9, 100000, 1000});
+    version1_row(maker, two, MP_OBJ, (const uint64_t[]){16, 1, 0, 0, 16, 1});
+    version1_row(maker, three, MP_TRACKED,
+                 (const uint64_t[]){5 * gib, 1, 5 * gib, 1, 6 * gib, 2});
+}
+
+/* What tests/golden/version1.mprof has in it. */
+static inline struct mp_snapshot *
+make_version1(void)
+{
+    static const char note[] = "command=main.py \xc3\xa9\npython=3.11.7\n";
+    struct maker *maker = make_begin();
+    version1_rows(maker);
+    make_checkpoint(&maker->series, 10000000, (struct mp_point[]){{0, 1, 64}, {2, 11, 1016}}, 2);
+    make_checkpoint(&maker->series, 20000000, NULL, 0);
+    maker->series.checkpoints[0].rss = -1;
+    struct mp_snapshot *snapshot = make_end(maker);
+    assert_int_equal(mp_snapshot_set_note(snapshot, note, sizeof note - 1), MP_OK);
+    return snapshot;
+}
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+struct bytes {
+    unsigned char *data; /* malloc of exactly this size: a sanitizer sees one too many */
+    size_t size;
+};
+
+static inline struct bytes
+read_bytes(const char *path)
+{
+    struct bytes bytes = {NULL, 0};
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    bytes.size = (size_t)ftell(file);
+    rewind(file);
+    bytes.data = malloc(bytes.size);
+    assert_int_equal(fread(bytes.data, 1, bytes.size, file), bytes.size);
+    fclose(file);
+    return bytes;
+}
+
+static inline void
+write_bytes(const char *path, const void *data, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static char scratch_directory[] = "/tmp/memprof-test-XXXXXX";
+static pid_t scratch_owner;
+
+/* Calls `visit` with the path of each file in the scratch directory; how many there are. */
+static inline int
+each_scratch_file(int (*visit)(const char *path))
+{
+    char path[512];
+    int count = 0;
+    DIR *directory = opendir(scratch_directory);
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", scratch_directory, entry->d_name);
+        count += visit ? visit(path) == 0 : 1;
+    }
+    if (directory)
+        closedir(directory);
+    return count;
+}
+
+static inline void
+remove_scratch(void)
+{
+    if (getpid() != scratch_owner)
+        return;
+    each_scratch_file(remove);
+    rmdir(scratch_directory);
+}
+
+/* The path of a file in a directory of the test's own, which is removed at the end. One of
+ * four buffers. */
+static inline const char *
+scratch(const char *name)
+{
+    static char paths[4][sizeof scratch_directory + 512];
+    static int next;
+    if (!scratch_owner) {
+        scratch_owner = getpid();
+        assert_non_null(mkdtemp(scratch_directory));
+        atexit(remove_scratch);
+    }
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof *paths, "%s/%s", scratch_directory, name);
+    return path;
 }
 
 #endif

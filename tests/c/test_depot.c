@@ -37,6 +37,15 @@ site(struct mp_depot *depot, uint32_t stack, uint32_t domain, uint16_t kind, uin
     return mp_depot_site(depot, &key);
 }
 
+/* No two records of the table are equal, whatever their hashes. */
+static void
+assert_all_differ(const struct mp_table *table)
+{
+    for (uint32_t a = 1; a <= mp_table_count(table); a++)
+        for (uint32_t b = 1; b <= mp_table_count(table); b++)
+            assert_int_equal(table->equal(mp_table_at(table, a), mp_table_at(table, b)), a == b);
+}
+
 /* ---- one thread ------------------------------------------------------------------- */
 
 static void
@@ -54,6 +63,7 @@ location_is_told_by_each_of_its_fields(void **state)
     const struct mp_location *kept = mp_table_at(&depot.locations, 2);
     assert_true(kept->file == 9 && kept->function == 2 && kept->first_line == 3);
     assert_int_equal(kept->line, 4);
+    assert_all_differ(&depot.locations);
     mp_depot_destroy(&depot);
 }
 
@@ -69,7 +79,9 @@ stacks_with_a_common_caller_share_it(void **state)
     assert_true(outer && left && right && left != right);
     assert_int_equal(mp_depot_stack(&depot, 0, 1), outer);
     assert_int_equal(mp_depot_stack(&depot, outer, 2), left);
-    assert_int_equal(mp_table_count(&depot.stacks), 3);
+    assert_int_equal(mp_depot_stack(&depot, left, 3), right + 1); /* another caller */
+    assert_int_equal(mp_table_count(&depot.stacks), 4);
+    assert_all_differ(&depot.stacks);
     const struct mp_stack *kept = mp_table_at(&depot.stacks, right);
     assert_true(kept->parent == outer && kept->location == 3);
     assert_sound(&depot);
@@ -125,6 +137,7 @@ site_is_told_by_each_of_its_fields(void **state)
     }
     const struct mp_site *kept = mp_depot_site_at(&depot, 21);
     assert_true(kept->small == 17 && kept->stack == 0 && kept->kind == MP_RAW);
+    assert_all_differ(&depot.sites);
     assert_sound(&depot);
     mp_depot_destroy(&depot);
 }

@@ -10,7 +10,9 @@ enum { THREADS = 4, PIECES = 4000, ARENA_CHUNK = 1 << 18 };
 static size_t
 page_size(void)
 {
-    return (size_t)sysconf(_SC_PAGESIZE);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    assert_int_equal(mp_mem_page(), page);
+    return page;
 }
 
 static bool
@@ -45,10 +47,11 @@ mapped_counts_whole_pages_and_returns_to_its_start(void **state)
     const size_t sizes[] = {0, 1, page_size(), page_size() + 1};
     const size_t pages[] = {1, 1, 1, 2};
     for (size_t i = 0; i < 4; i++) {
-        void *memory = mp_mem_new(sizes[i]);
+        void *memory = i % 2 ? mp_mem_new(sizes[i]) : mp_mem_grow(NULL, 0, sizes[i]);
         assert_non_null(memory);
         assert_int_equal(mp_mem_mapped() - before, pages[i] * page_size());
         mp_mem_free(memory, sizes[i]);
+        mp_mem_free(NULL, sizes[i]); /* nothing */
         assert_int_equal(mp_mem_mapped(), before);
     }
 }
@@ -90,19 +93,6 @@ growing_keeps_the_contents_and_adds_zeros(void **state)
 }
 
 static void
-growing_null_is_new_memory_and_freeing_it_is_nothing(void **state)
-{
-    (void)state;
-    const size_t before = mp_mem_mapped();
-    mp_mem_free(NULL, 1000); /* nothing */
-    char *memory = mp_mem_grow(NULL, 0, 100);
-    assert_non_null(memory);
-    assert_true(is_zero(memory, 100));
-    mp_mem_free(memory, 100);
-    assert_int_equal(mp_mem_mapped(), before);
-}
-
-static void
 failed_growth_leaves_the_old_memory_valid(void **state)
 {
     (void)state;
@@ -120,42 +110,53 @@ failed_growth_leaves_the_old_memory_valid(void **state)
 /* ---- sparse ---------------------------------------------------------------------- */
 
 static void
-sparse_memory_is_not_counted_as_mapped(void **state)
+resident_counts_the_pages_that_were_touched(void **state)
 {
     (void)state;
-    const size_t before = mp_mem_mapped();
-    void *memory = mp_mem_new_sparse(1 << 20);
-    assert_non_null(memory);
-    assert_int_equal(mp_mem_mapped(), before);
-    mp_mem_free_sparse(memory, 1 << 20);
-    assert_int_equal(mp_mem_mapped(), before);
-}
-
-static void
-resident_counts_only_touched_pages_across_its_batches(void **state)
-{
-    (void)state;
-    const size_t page = page_size(), size = 3000 * page;
-    char *memory = mp_mem_new_sparse(size);
-    assert_int_equal(mp_mem_resident(memory, size), 0);
+    const size_t page = page_size(), size = 3000 * page, before = mp_mem_resident();
+    const size_t mapped = mp_mem_mapped();
+    char *memory = mp_mem_new_sparse(size), *other = mp_mem_new(2 * page);
+    assert_int_equal(mp_mem_resident(), before);
+    assert_int_equal(mp_mem_mapped(), mapped + 2 * page); /* the sparse one does not count */
     const size_t touched[] = {0, 1023, 1024, 2047, 2048, 2999};
     for (size_t i = 0; i < 6; i++) {
         memory[touched[i] * page] = 1;
-        assert_int_equal(mp_mem_resident(memory, size), (i + 1) * page);
+        assert_int_equal(mp_mem_resident() - before, (i + 1) * page);
     }
+    other[0] = 1;
+    other = mp_mem_grow(other, 2 * page, 600 * page);
+    other[599 * page] = 1;
+    assert_int_equal(mp_mem_resident() - before, 8 * page);
     mp_mem_free_sparse(memory, size);
+    mp_mem_free(other, 600 * page);
+    assert_int_equal(mp_mem_resident(), before);
+}
+
+static void
+touched_tells_which_pages_were_written(void **state)
+{
+    (void)state;
+    const size_t page = page_size(), size = MP_MEM_PAGES * page;
+    uint64_t touched[MP_MEM_PAGES];
+    char *memory = mp_mem_new_sparse(size + page);
+    for (size_t i = 0; i < MP_MEM_PAGES; i += 7)
+        memory[i * page] = 1;
+    assert_true(mp_mem_touched(memory, size, touched));
+    for (size_t i = 0; i < MP_MEM_PAGES; i++)
+        assert_int_equal(touched[i] != 0, i % 7 == 0);
+    assert_false(mp_mem_touched(memory, size + page, touched));
+    mp_mem_free_sparse(memory, size + page);
 }
 
 static void
 cleared_sparse_memory_is_zero_and_not_resident(void **state)
 {
     (void)state;
-    const size_t size = 16 * page_size();
+    const size_t size = 16 * page_size(), before = mp_mem_resident();
     char *memory = mp_mem_new_sparse(size);
     memset(memory, 3, size);
-    assert_int_equal(mp_mem_resident(memory, size), size);
     mp_mem_clear_sparse(memory, size);
-    assert_int_equal(mp_mem_resident(memory, size), 0);
+    assert_int_equal(mp_mem_resident(), before);
     assert_true(is_zero(memory, size));
     mp_mem_free_sparse(memory, size);
 }
@@ -324,10 +325,9 @@ main(void)
         cmocka_unit_test(mapped_counts_whole_pages_and_returns_to_its_start),
         cmocka_unit_test(impossible_sizes_are_refused),
         cmocka_unit_test(growing_keeps_the_contents_and_adds_zeros),
-        cmocka_unit_test(growing_null_is_new_memory_and_freeing_it_is_nothing),
         cmocka_unit_test(failed_growth_leaves_the_old_memory_valid),
-        cmocka_unit_test(sparse_memory_is_not_counted_as_mapped),
-        cmocka_unit_test(resident_counts_only_touched_pages_across_its_batches),
+        cmocka_unit_test(resident_counts_the_pages_that_were_touched),
+        cmocka_unit_test(touched_tells_which_pages_were_written),
         cmocka_unit_test(cleared_sparse_memory_is_zero_and_not_resident),
         cmocka_unit_test(exactly_the_nth_request_fails),
         cmocka_unit_test(pieces_are_zeroed_aligned_and_apart),

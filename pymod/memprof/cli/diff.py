@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from .. import format
@@ -38,11 +37,10 @@ def main(arguments: list[str]) -> int:
     with console.progress("memprof: comparing ...", sys.stderr):
         rows = new.compare_to(old, settings.by, metric=settings.metric)
     if settings.format == "json":
-        document = json_report.changes(rows, settings.by, settings.metric, settings.top)
-        print(json.dumps(document, indent=2))
+        report = json_report.changes(rows, settings.by, settings.metric, settings.top)
     else:
-        lines = changes.lines(rows, settings.by, settings.metric, settings.top)
-        console.write(lines, sys.stdout)
+        report = changes.lines(rows, settings.by, settings.metric, settings.top)
+    options.print_report(report)
     grown = sum(row.size_diff for row in rows)
     if settings.fail_on_growth is not None and grown > settings.fail_on_growth:
         print(

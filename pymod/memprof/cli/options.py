@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Never
 
+    from ..report.console import Line
+
 from ..snapshot import METRICS
 
 USAGE_ERROR = 2
@@ -28,6 +30,25 @@ def fail(message: str) -> Never:
 def _formatter(prog: str) -> argparse.HelpFormatter:
     """With its width given, argparse does not import what it takes to find the terminal's."""
     return argparse.RawDescriptionHelpFormatter(prog, width=_WIDTH, max_help_position=26)
+
+
+def print_report(report: list[Line] | dict) -> None:
+    """Lines, or a document for JSON, to stdout. A reader that has gone away is no error."""
+    import json
+    import os
+
+    from ..report import console
+
+    if sys.stdout is None:  # it was closed before we started
+        return
+    if isinstance(report, dict):
+        report = [console.line(json.dumps(report, indent=2))]
+    try:
+        console.write_all(report, sys.stdout)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it
+        if not isinstance(error, BrokenPipeError):
+            fail(f"cannot write the report: {error.strerror}")
 
 
 class Parser(argparse.ArgumentParser):

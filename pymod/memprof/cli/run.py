@@ -149,8 +149,8 @@ class _Session:
             self._report(snapshot)
 
     def _end_trace(self):
-        split = account.split_live_memory()
         snapshot = tracing.final_snapshot()
+        split = account.split_live_memory()  # later: to look at the tables makes them larger
         reached = _core.is_reached()
         tracing.stop()
         account.complete(snapshot, split)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from .. import leaks
@@ -36,18 +35,22 @@ def main(arguments: list[str]) -> int:
     options.add_report_options(parser, metric="peak")
     settings = parser.parse_args(arguments)
     snapshot = load(settings.file)
-    growth = leaks.find_growth(snapshot) if settings.leaks else None
-    if settings.format == "json":
-        document = (
-            json_report.leaks(snapshot, growth)
-            if growth is not None
-            else json_report.summary(snapshot, settings.by, settings.metric, settings.top)
-        )
-        print(json.dumps(document, indent=2))
-    elif growth is not None:
-        console.write(leaks_report.lines(growth, settings.top), sys.stdout)
+    if settings.leaks:
+        report = _leaks(snapshot, settings)
     else:
-        console.write(
-            summary.lines(snapshot, settings.by, settings.metric, settings.top), sys.stdout
-        )
+        make = json_report.summary if settings.format == "json" else summary.lines
+        report = make(snapshot, settings.by, settings.metric, settings.top)
+    options.print_report(report)
     return 0
+
+
+def _leaks(snapshot: Snapshot, settings):
+    growth = leaks.find_growth(snapshot)
+    if not growth.checkpoints:
+        options.fail(
+            f"'{settings.file}' has no checkpoints: it was written without --leaks, or by a "
+            "very short run"
+        )
+    if settings.format == "json":
+        return json_report.leaks(snapshot, growth)
+    return leaks_report.lines(growth, settings.top)

@@ -30,5 +30,5 @@ def lines(changes: list[StatisticDiff], by: str, metric: str, top: int) -> list[
             )
         )
         if by == "stack":
-            result += source.stack_lines(reversed(change.traceback[:-1]), " " * 46 + "<- ")
+            result += source.stack_lines(reversed(change.traceback[:-1]), " " * 46, "<- ")
     return result

@@ -39,14 +39,18 @@ def is_terminal(stream: TextIO) -> bool:
 
 def write(lines: Iterable[Line], stream: TextIO | None) -> None:
     """Write lines; a stream that is closed or broken is no error: it is not ours."""
-    if stream is None:
-        return
-    with contextlib.suppress(ValueError, OSError):
-        if is_terminal(stream) and os.environ.get("TERM") != "dumb":
-            _write_rich(lines, stream)
-        else:
-            stream.writelines("".join(text for text, _ in line) + "\n" for line in lines)
-        stream.flush()
+    if stream is not None:
+        with contextlib.suppress(ValueError, OSError):
+            write_all(lines, stream)
+
+
+def write_all(lines: Iterable[Line], stream: TextIO) -> None:
+    """Write lines; ValueError or OSError when the stream is closed or broken."""
+    if is_terminal(stream) and os.environ.get("TERM") != "dumb":
+        _write_rich(lines, stream)
+    else:
+        stream.writelines("".join(text for text, _ in line) + "\n" for line in lines)
+    stream.flush()
 
 
 def _write_rich(lines: Iterable[Line], stream: TextIO) -> None:

@@ -47,11 +47,11 @@ def source_text(frame: Frame) -> str:
     return text if len(text) <= _MAX_SOURCE else text[: _MAX_SOURCE - 1] + "…"
 
 
-def stack_lines(frames: Iterable[Frame], indent: str) -> list[console.Line]:
-    """Call stack with source, in the order given."""
+def stack_lines(frames: Iterable[Frame], indent: str, mark: str = "") -> list[console.Line]:
+    """Call stack with source, in the order given; ``mark`` goes before each frame."""
     lines = []
     for frame in frames:
-        lines.append(console.line(indent, site_text(frame)))
+        lines.append(console.line(indent, mark, site_text(frame)))
         if text := source_text(frame):
-            lines.append(console.line(indent + "    ", (text, console.SOURCE)))
+            lines.append(console.line(indent + " " * len(mark) + "    ", (text, console.SOURCE)))
     return lines

@@ -77,7 +77,7 @@ def _row_lines(row: Statistic, by: str, whole: int) -> list[console.Line]:
     if by in ("line", "stack") and (text := source.source_text(frame)):
         lines.append(console.line(indent + "  ", (text, console.SOURCE)))
     if by == "stack":
-        lines += source.stack_lines(reversed(row.traceback[:-1]), indent + "<- ")
+        lines += source.stack_lines(reversed(row.traceback[:-1]), indent, "<- ")
     return lines
 
 
