@@ -60,22 +60,39 @@ read_line_delta(struct reader *reader, unsigned kind)
     return delta;
 }
 
+/* Read one entry. */
+static void
+advance(struct mp_line_cursor *cursor, size_t length)
+{
+    struct reader reader = {cursor->table + cursor->at, cursor->table + length};
+    const unsigned first = read_byte(&reader);
+    const unsigned kind = first >> 3 & 15;
+    cursor->line += (uint32_t)read_line_delta(&reader, kind);
+    cursor->entry_line = kind == KIND_NONE ? 0 : cursor->line;
+    cursor->begin = cursor->end;
+    cursor->end += ((int64_t)(first & 7) + 1) * 2;
+    cursor->at = (size_t)(reader.at - cursor->table);
+}
+
+uint32_t
+mp_linetable_seek(struct mp_line_cursor *cursor, const uint8_t *table, size_t length,
+                  int first_line, int64_t offset)
+{
+    if (offset < 0)
+        return (uint32_t)first_line;
+    if (cursor->table != table || offset < cursor->begin)
+        *cursor = (struct mp_line_cursor){.table = table, .line = (uint32_t)first_line};
+    while (offset >= cursor->end) {
+        if (cursor->at >= length)
+            return 0;
+        advance(cursor, length);
+    }
+    return cursor->entry_line;
+}
+
 uint32_t
 mp_linetable_line(const uint8_t *table, size_t length, int first_line, int64_t offset)
 {
-    struct reader reader = {table, table + length};
-    uint32_t line = (uint32_t)first_line;
-    int64_t end = 0;
-
-    if (offset < 0)
-        return line;
-    while (reader.at < reader.end) {
-        const unsigned first = read_byte(&reader);
-        const unsigned kind = first >> 3 & 15;
-        line += (uint32_t)read_line_delta(&reader, kind);
-        end += ((int64_t)(first & 7) + 1) * 2;
-        if (offset < end)
-            return kind == KIND_NONE ? 0 : line;
-    }
-    return 0;
+    struct mp_line_cursor cursor = {0};
+    return mp_linetable_seek(&cursor, table, length, first_line, offset);
 }

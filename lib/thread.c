@@ -123,6 +123,7 @@ mp_thread_flush(struct mp_thread *self, uint32_t generation)
     self->generation = generation;
     memset(self->sites, 0, sizeof self->sites);
     memset(self->locations, 0, sizeof self->locations);
+    memset(self->lines, 0, sizeof self->lines);
 }
 
 /* ---- scratch ------------------------------------------------------------------ */

@@ -16,6 +16,7 @@
 #ifndef MP_THREAD_H
 #define MP_THREAD_H
 
+#include "linetable.h"
 #include "mem.h"
 
 #define MP_HIDDEN __attribute__((visibility("hidden")))
@@ -34,6 +35,7 @@ void mp_spin_unlock(struct mp_spin *lock);
 enum {
     MP_SITE_SETS = 2048, /* two ways each */
     MP_LOCATION_SLOTS = 2048,
+    MP_LINE_CURSORS = 16, /* power of two */
 };
 
 /* Hash of a stack -> site id. */
@@ -66,6 +68,7 @@ struct mp_thread {
     size_t text_capacity;
     struct mp_site_way sites[MP_SITE_SETS][2];
     struct mp_location_slot locations[MP_LOCATION_SLOTS];
+    struct mp_line_cursor lines[MP_LINE_CURSORS]; /* by code object */
 };
 
 /* NULL until the thread meets its first hook. */

@@ -50,6 +50,15 @@ intern_text(struct mp_thread *self, PyObject *text)
 /* ---- location -------------------------------------------------------------------- */
 
 static uint32_t
+line_of(struct mp_thread *self, const PyCodeObject *code, int64_t offset)
+{
+    struct mp_line_cursor *cursor = &self->lines[((uintptr_t)code >> 6) & (MP_LINE_CURSORS - 1)];
+    return mp_linetable_seek(cursor, (const uint8_t *)PyBytes_AS_STRING(code->co_linetable),
+                             (size_t)PyBytes_GET_SIZE(code->co_linetable), code->co_firstlineno,
+                             offset);
+}
+
+static uint32_t
 resolve(struct mp_thread *self, const struct mp_frame_key *frame)
 {
     const PyCodeObject *code = (const PyCodeObject *)frame->code;
@@ -58,9 +67,7 @@ resolve(struct mp_thread *self, const struct mp_frame_key *frame)
         .file = intern_text(self, code->co_filename),
         .function = intern_text(self, code->co_qualname),
         .first_line = (uint32_t)code->co_firstlineno,
-        .line = mp_linetable_line((const uint8_t *)PyBytes_AS_STRING(code->co_linetable),
-                                  (size_t)PyBytes_GET_SIZE(code->co_linetable),
-                                  code->co_firstlineno, offset),
+        .line = line_of(self, code, offset),
     };
     mp_tracer_mark_code(frame->code);
     return mp_depot_location(&mp_tracer.depot, &location);
