@@ -94,9 +94,8 @@ fill_facts(struct mp_facts *facts)
     facts->pid = getpid();
     facts->started_ns = atomic_load(&started);
     facts->duration_ns = time_of_day() - facts->started_ns;
-    facts->traced = mp_clock_now(&mp_tracer.clock);
+    facts->traced = facts->total_bytes = facts->total_blocks = 0; /* sums over the rows */
     facts->peak = atomic_load(&mp_tracer.clock.peak);
-    facts->total_bytes = facts->total_blocks = 0;
     facts->lost = (int64_t)atomic_load(&mp_tracer.lost);
     facts->own = (int64_t)mp_tracer_memory();
     facts->rss = process.rss;
@@ -132,6 +131,7 @@ fill_rows(struct mp_snapshot *snapshot)
         row.stack = site->stack;
         row.domain = site->domain;
         row.kind = site->kind;
+        snapshot->facts.traced += (int64_t)row.totals.live.bytes;
         snapshot->facts.total_bytes += (int64_t)row.totals.total.bytes;
         snapshot->facts.total_blocks += (int64_t)row.totals.total.blocks;
         snapshot->rows[snapshot->count++] = row;

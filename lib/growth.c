@@ -10,11 +10,17 @@ struct plan {
     size_t window_end[MP_GROWTH_WINDOWS]; /* one past the last checkpoint of each */
 };
 
-/* Lowest level of a stack in each window, and its highest level of all. */
+/* What a stack had in the judged part of the run. */
 struct levels {
-    struct mp_counts low[MP_GROWTH_WINDOWS];
-    uint64_t high;
+    struct mp_counts low[MP_GROWTH_WINDOWS]; /* lowest level of each window, and when */
+    uint64_t low_time[MP_GROWTH_WINDOWS];
+    uint64_t high;                           /* highest level of all */
+    uint64_t fall;                           /* the largest one from a high to a later low */
+    bool early;                              /* it was there in the first two thirds */
+    bool changed;                            /* it had two levels, in the warm-up or later */
 };
+
+enum { LAST = MP_GROWTH_WINDOWS - 1, TWO_THIRDS = MP_GROWTH_WINDOWS * 2 / 3 };
 
 static bool
 make_plan(const struct mp_series *series, struct plan *plan)
@@ -32,32 +38,58 @@ make_plan(const struct mp_series *series, struct plan *plan)
     return judged >= MP_GROWTH_WINDOWS;
 }
 
-/* Nanoseconds at the end of a window. */
-static uint64_t
-window_time(const struct plan *plan, size_t window)
+static void
+note_level(struct levels *levels, uint64_t bytes)
 {
-    return plan->series->checkpoints[plan->window_end[window] - 1].time;
+    if (bytes > levels->high)
+        levels->high = bytes;
+    if (levels->high - bytes > levels->fall)
+        levels->fall = levels->high - bytes;
 }
 
 static void
-measure(const struct plan *plan, uint32_t stack, struct levels *levels)
+measure_window(const struct plan *plan, uint32_t stack, size_t window, struct levels *levels)
 {
-    const struct mp_checkpoint *checkpoints = plan->series->checkpoints;
-    size_t at = plan->first;
+    const size_t begin = window ? plan->window_end[window - 1] : plan->first;
+    struct mp_counts *low = &levels->low[window];
 
-    memset(levels, 0, sizeof *levels);
-    for (size_t w = 0; w < MP_GROWTH_WINDOWS; w++) {
-        levels->low[w] = (struct mp_counts){UINT64_MAX, UINT64_MAX};
-        for (; at < plan->window_end[w]; at++) {
-            const struct mp_point point = mp_checkpoint_find(&checkpoints[at], stack);
-            if (point.bytes < levels->low[w].bytes)
-                levels->low[w].bytes = point.bytes;
-            if (point.blocks < levels->low[w].blocks)
-                levels->low[w].blocks = point.blocks;
-            if (point.bytes > levels->high)
-                levels->high = point.bytes;
+    *low = (struct mp_counts){UINT64_MAX, UINT64_MAX};
+    for (size_t at = begin; at < plan->window_end[window]; at++) {
+        const struct mp_checkpoint *checkpoint = &plan->series->checkpoints[at];
+        const struct mp_point point = mp_checkpoint_find(checkpoint, stack);
+        if (point.bytes < low->bytes) {
+            low->bytes = point.bytes;
+            levels->low_time[window] = checkpoint->time;
         }
+        if (point.blocks < low->blocks)
+            low->blocks = point.blocks;
+        note_level(levels, point.bytes);
+        levels->early |= point.bytes && window <= TWO_THIRDS;
     }
+}
+
+/* Did it ever have another level than the one it came with? */
+static bool
+has_changed(const struct mp_series *series, uint32_t stack)
+{
+    uint64_t level = 0;
+    for (size_t i = 0; i < series->count; i++) {
+        const uint64_t bytes = mp_checkpoint_find(&series->checkpoints[i], stack).bytes;
+        if (level && bytes != level)
+            return true;
+        level = bytes;
+    }
+    return false;
+}
+
+static void
+measure(const struct plan *plan, const struct mp_growth *row, struct levels *levels)
+{
+    memset(levels, 0, sizeof *levels);
+    for (size_t window = 0; window < MP_GROWTH_WINDOWS; window++)
+        measure_window(plan, row->stack, window, levels);
+    note_level(levels, row->live.bytes);
+    levels->changed = has_changed(plan->series, row->stack);
 }
 
 /* ---- the verdict --------------------------------------------------------------------- */
@@ -65,7 +97,6 @@ measure(const struct plan *plan, uint32_t stack, struct levels *levels)
 static bool
 is_steady(const struct levels *levels, const struct mp_counts *live)
 {
-    enum { LAST = MP_GROWTH_WINDOWS - 1, TWO_THIRDS = MP_GROWTH_WINDOWS * 2 / 3 };
     const struct mp_counts *low = levels->low;
     const int64_t growth = (int64_t)(low[LAST].bytes - low[0].bytes);
     int rises = 0;
@@ -81,44 +112,35 @@ is_steady(const struct levels *levels, const struct mp_counts *live)
     return rises * 10 >= LAST * 6 && live->bytes >= low[0].bytes + (uint64_t)growth / 2;
 }
 
-/* One rise, from nothing to what is alive, and no more. */
-static bool
-is_once(const struct levels *levels)
-{
-    const struct mp_counts *low = levels->low;
-    for (int w = 1; w < MP_GROWTH_WINDOWS; w++)
-        if (low[w].bytes != low[w - 1].bytes && low[w - 1].bytes)
-            return false;
-    return low[MP_GROWTH_WINDOWS - 1].bytes == levels->high;
-}
-
 static enum mp_verdict
 judge(const struct levels *levels, const struct mp_counts *live)
 {
-    const struct mp_counts *low = levels->low;
-    const uint64_t last = low[MP_GROWTH_WINDOWS - 1].bytes;
     if (is_steady(levels, live))
         return MP_STEADY;
-    if (!low[MP_GROWTH_WINDOWS * 2 / 3].bytes)
+    if (!levels->early)
         return MP_LATE;
-    if (is_once(levels))
-        return MP_ONCE;
-    return levels->high > last + last / 4 ? MP_SAWTOOTH : MP_FLAT;
+    if (levels->fall > levels->high / 4)
+        return MP_SAWTOOTH;
+    return levels->changed ? MP_FLAT : MP_ONCE;
+}
+
+static double
+rate(uint64_t from, uint64_t to, double seconds)
+{
+    return seconds > 0 ? (double)(int64_t)(to - from) / seconds : 0;
 }
 
 static void
 fill(const struct plan *plan, struct mp_growth *row)
 {
-    const size_t last = MP_GROWTH_WINDOWS - 1;
-    const double seconds = (double)(window_time(plan, last) - window_time(plan, 0)) / 1e9;
     struct levels levels;
-
-    measure(plan, row->stack, &levels);
+    measure(plan, row, &levels);
+    const double seconds = (double)(levels.low_time[LAST] - levels.low_time[0]) / 1e9;
     row->verdict = judge(&levels, &row->live);
     row->first = levels.low[0];
-    row->last = levels.low[last];
-    row->bytes_per_second = (double)(int64_t)(row->last.bytes - row->first.bytes) / seconds;
-    row->blocks_per_second = (double)(int64_t)(row->last.blocks - row->first.blocks) / seconds;
+    row->last = levels.low[LAST];
+    row->bytes_per_second = rate(row->first.bytes, row->last.bytes, seconds);
+    row->blocks_per_second = rate(row->first.blocks, row->last.blocks, seconds);
 }
 
 /* ---- all stacks ------------------------------------------------------------------------ */

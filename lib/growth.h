@@ -4,9 +4,9 @@
  *
  *   STEADY     grew through the whole run and is alive: a leak
  *   FLAT       warmed up and then stayed
- *   SAWTOOTH   goes up and comes down again
+ *   SAWTOOTH   fell by more than a quarter of its highest level
  *   ONCE       allocated at one moment and kept
- *   LATE       appeared too near the end to be judged
+ *   LATE       appeared in the last third: too near the end to be judged
  *
  * The rule. The first fifth of the run is warm-up. The rest is cut into eight
  * windows of as many checkpoints each (they are evenly spaced), and of each window only the lowest level counts, so that what
@@ -36,7 +36,7 @@ struct mp_growth {
     uint32_t verdict; /* enum mp_verdict */
     struct mp_counts live;          /* at the end */
     struct mp_counts first, last;   /* lowest level of the first and of the last window */
-    double bytes_per_second, blocks_per_second; /* between those two */
+    double bytes_per_second, blocks_per_second; /* between those two, 0 at one time */
 };
 
 struct mp_growths {

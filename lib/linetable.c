@@ -80,8 +80,9 @@ mp_linetable_seek(struct mp_line_cursor *cursor, const uint8_t *table, size_t le
 {
     if (offset < 0)
         return (uint32_t)first_line;
-    if (cursor->table != table || offset < cursor->begin)
-        *cursor = (struct mp_line_cursor){.table = table, .line = (uint32_t)first_line};
+    if (cursor->table != table || cursor->first_line != first_line || offset < cursor->begin)
+        *cursor = (struct mp_line_cursor){
+            .table = table, .first_line = first_line, .line = (uint32_t)first_line};
     while (offset >= cursor->end) {
         if (cursor->at >= length)
             return 0;

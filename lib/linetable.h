@@ -12,7 +12,8 @@
 
 /* Where a reading of a table has got to. Zeroed: nowhere. */
 struct mp_line_cursor {
-    const uint8_t *table;
+    const uint8_t *table; /* code objects with equal tables share one */
+    int first_line;
     size_t at;            /* in the table */
     int64_t begin, end;   /* bytes of code of the entry before `at` */
     uint32_t line;        /* line of the entries so far */

@@ -194,12 +194,13 @@ resolve_path(const char *path, char resolved[PATH_MAX], bool *in_place)
 static int
 replace_file(const char *target, const struct mp_buffer *table, const struct mp_buffer *body)
 {
+    static _Atomic unsigned writes; /* two threads may write the same file */
     char path[PATH_MAX], temporary[PATH_MAX];
     bool in_place;
     resolve_path(target, path, &in_place);
     const int length = in_place ? snprintf(temporary, sizeof temporary, "%s", path)
-                                : snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path,
-                                           (long)getpid());
+                                : snprintf(temporary, sizeof temporary, "%s.%ld.%u.tmp", path,
+                                           (long)getpid(), atomic_fetch_add(&writes, 1));
     if (length < 0 || (size_t)length >= sizeof temporary) {
         errno = ENAMETOOLONG;
         return MP_SYSTEM;

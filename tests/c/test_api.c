@@ -2,7 +2,6 @@
 #include "test.h"
 
 #include <memprof/memprof.h>
-
 #include "make_snapshot.h"
 #include "tracer.h"
 

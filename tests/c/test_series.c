@@ -1,8 +1,10 @@
 #define _GNU_SOURCE
 #include "test.h"
 
+#include "bytes.h"
 #include "freeze.h"
 #include "make_snapshot.h"
+#include "profile_file.h"
 #include "sampler.h"
 #include "tracer.h"
 
@@ -133,6 +135,7 @@ copy_is_equal_and_stands_alone(void **state)
 {
     (void)state;
     const size_t before = mp_mem_mapped();
+    static struct mp_point page[256]; /* the copy has no room for one more: a page less */
     struct mp_series copy, series = series_of(MP_CHECKPOINTS + 1);
     assert_int_equal(mp_series_copy(&series, &copy), MP_OK);
     assert_same_series(&series, &copy);
@@ -143,6 +146,10 @@ copy_is_equal_and_stands_alone(void **state)
     for (size_t i = 0; i < copy.count; i++)
         assert_checkpoint(&copy.checkpoints[i], i * 2);
     add_checkpoint(&copy, 1000);
+    mp_series_clear(&copy);
+    make_checkpoint(&series, 0, page, 256);
+    assert_int_equal(mp_series_copy(&series, &copy), MP_OK);
+    mp_series_clear(&series);
     mp_series_clear(&copy);
     assert_int_equal(mp_mem_mapped(), before);
 }
@@ -271,6 +278,45 @@ snapshot_has_stacks_where_the_sampler_has_sites(void **state)
     mp_tracer_stop();
 }
 
+/* ---- from a file ------------------------------------------------------------------------------ */
+
+/* What becomes of a profile with so many empty checkpoints, all at time 0. */
+static int
+parse_checkpoints(uint64_t count)
+{
+    enum { TIME = 7, ENTRY = 32, TABLE = 16, CHECKPOINT = 32 };
+    static const unsigned char zeros[65 * CHECKPOINT];
+    struct mp_snapshot *snapshot = make_end(make_begin());
+    struct mp_buffer entry = {0};
+    const char *why;
+    assert_int_equal(mp_profile_write(snapshot, scratch("profile")), MP_OK);
+    mp_snapshot_free(snapshot);
+    struct bytes bytes = read_bytes(scratch("profile")); /* its last section is empty */
+    mp_buffer_u32(&entry, mp_crc32(zeros, count * CHECKPOINT));
+    mp_buffer_u64(&entry, bytes.size);
+    mp_buffer_u64(&entry, count * CHECKPOINT);
+    mp_buffer_u64(&entry, count);
+    memcpy(bytes.data + TABLE + TIME * ENTRY + 4, entry.data, entry.size);
+    bytes.data = realloc(bytes.data, bytes.size + count * CHECKPOINT);
+    memcpy(bytes.data + bytes.size, zeros, count * CHECKPOINT);
+    const int status =
+        mp_profile_parse(bytes.data, bytes.size + count * CHECKPOINT, &snapshot, &why);
+    assert_true(status != MP_OK || snapshot->series.count == count);
+    mp_snapshot_free(snapshot);
+    mp_buffer_free(&entry);
+    free(bytes.data);
+    return status;
+}
+
+static void
+file_has_no_more_checkpoints_than_a_series(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_checkpoints(1), MP_OK);
+    assert_int_equal(parse_checkpoints(MP_CHECKPOINTS), MP_OK);
+    assert_int_equal(parse_checkpoints(MP_CHECKPOINTS + 1), MP_CORRUPT);
+}
+
 int
 main(void)
 {
@@ -287,6 +333,7 @@ main(void)
         cmocka_unit_test(each_id_of_a_checkpoint_is_found_and_no_other),
         cmocka_unit_test(extreme_ids_are_found),
         cmocka_unit_test(snapshot_has_stacks_where_the_sampler_has_sites),
+        cmocka_unit_test(file_has_no_more_checkpoints_than_a_series),
     };
     return RUN_TESTS(tests);
 }

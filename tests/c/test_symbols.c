@@ -270,6 +270,8 @@ intern_once(void *symbols)
     status = mp_symbols_intern(symbols, &depot, ids);
     mp_mem_fail_nth(0);
     assert_true(mp_depot_check(&depot, &why));
+    for (uint32_t id = 1; id <= 5 && status == MP_OK; id++)
+        assert_non_null(mp_table_peek(&depot.names.table, id));
     mp_depot_destroy(&depot);
     return status;
 }
