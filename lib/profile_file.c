@@ -131,7 +131,7 @@ int
 mp_profile_read(const char *path, struct mp_snapshot **snapshot, const char **why)
 {
     *snapshot = NULL;
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
         return fail(why, "it cannot be opened", MP_SYSTEM);
     const int status = read_open_file(file, snapshot, why);
@@ -180,12 +180,15 @@ write_all(int file, const struct mp_buffer *buffer)
 }
 
 /* Where to write for `path`: a link's target; *in_place for a device or a pipe, which
- * must not be replaced by a file. */
+ * must not be replaced by a file, and for a link to nothing. */
 static void
 resolve_path(const char *path, char resolved[PATH_MAX], bool *in_place)
 {
     struct stat info;
-    *in_place = stat(path, &info) == 0 && !S_ISREG(info.st_mode);
+    if (stat(path, &info) == 0)
+        *in_place = !S_ISREG(info.st_mode);
+    else /* a link whose target is to be made */
+        *in_place = lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
     if (!realpath(path, resolved))
         snprintf(resolved, PATH_MAX, "%s", path); /* does not exist yet */
 }

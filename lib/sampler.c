@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "sampler.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -44,7 +45,8 @@ collect_points(struct mp_point *points, uint32_t sites)
     for (uint32_t site = 1; site <= sites; site++) {
         struct mp_totals totals;
         mp_tracer_totals(site, &totals);
-        if (totals.live.blocks)
+        /* a block that is freed in another lane while we add up makes it negative */
+        if ((int64_t)totals.live.blocks > 0 && (int64_t)totals.live.bytes >= 0)
             points[count++] = (struct mp_point){site, (uint32_t)totals.live.blocks,
                                                 totals.live.bytes};
     }
@@ -155,9 +157,11 @@ mp_sampler_start(const struct mp_sampler_options *options)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    sampler.running = pthread_create(&sampler.thread, NULL, run, NULL) == 0;
+    const int error = pthread_create(&sampler.thread, NULL, run, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return sampler.running ? MP_OK : MP_SYSTEM;
+    sampler.running = error == 0;
+    errno = error;
+    return error ? MP_SYSTEM : MP_OK;
 }
 
 bool
