@@ -94,11 +94,27 @@ $(EXT): $(EXT_OBJECTS)
 check-c: $(C_TEST_BINARIES) ## C suites only
 	@set -e; for t in $^; do CMOCKA_MESSAGE_OUTPUT=stdout $$t; done
 
-$O/test_%: tests/c/test_%.c tests/c/test.h $(LIB_OBJECTS)
+$O/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(LIB_OBJECTS)
 	$(SAY) "  cc $<"; $(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -Ilib $< $(LIB_OBJECTS) -lcmocka -o $@
 
 check-asan check-ubsan check-tsan: check-%:  ## C suites under a sanitizer
 	$(MAKE) check-c SANITIZE=-$(patsubst asan,address,$(patsubst ubsan,undefined,$(patsubst tsan,thread,$*)))
+
+FUZZ = clang-14 -O1 -g -std=c11 -pthread -fsanitize=fuzzer,address,undefined \
+       -fno-sanitize-recover=undefined -Ilib -Iinclude
+FUZZ_SECONDS ?= 60
+
+build/fuzz/profile: tests/fuzz/fuzz_profile.c $(LIB_SOURCES) $(HEADERS)
+	@mkdir -p build/fuzz/new_profile
+	$(FUZZ) $< $(LIB_SOURCES) -o $@
+
+build/fuzz/linetable: tests/fuzz/fuzz_linetable.c lib/linetable.c lib/linetable.h
+	@mkdir -p build/fuzz/new_linetable
+	$(FUZZ) $< lib/linetable.c -o $@
+
+fuzz: build/fuzz/profile build/fuzz/linetable  ## the fuzzers (clang-14, libclang-rt-14-dev), FUZZ_SECONDS each
+	cd build/fuzz && for f in profile linetable; do ./$$f -max_total_time=$(FUZZ_SECONDS) \
+	  -max_len=4096 new_$$f ../../tests/fuzz/corpus_$$f || exit 1; done
 
 check-py: ext               ## pytest suite only
 	$(VENV_PYTHON) -m pytest tests/py -q

@@ -63,8 +63,11 @@ memprof_stop(void)
 void
 memprof_clear(void)
 {
-    if (mp_tracer_is_active())
-        mp_tracer_clear();
+    if (!mp_tracer_is_active())
+        return;
+    mp_sampler_stop();
+    mp_tracer_clear();
+    mp_sampler_reset();
 }
 
 int

@@ -7,6 +7,10 @@ mp_buffer_add(struct mp_buffer *buffer, const void *data, size_t size)
 {
     if (buffer->failed || size == 0)
         return;
+    if (size > SIZE_MAX / 4) {
+        buffer->failed = true;
+        return;
+    }
     if (buffer->capacity - buffer->size < size) {
         size_t wanted = buffer->capacity ? buffer->capacity : 65536;
         while (wanted - buffer->size < size)

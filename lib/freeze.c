@@ -117,6 +117,16 @@ fill_facts(struct mp_facts *facts)
 
 /* ---- rows and series --------------------------------------------------------------------------- */
 
+/* A block that is freed in another lane while its site is added up makes it negative. */
+static void
+clamp(struct mp_counts *counts)
+{
+    if ((int64_t)counts->bytes < 0)
+        counts->bytes = 0;
+    if ((int64_t)counts->blocks < 0)
+        counts->blocks = 0;
+}
+
 static void
 fill_rows(struct mp_snapshot *snapshot)
 {
@@ -126,6 +136,8 @@ fill_rows(struct mp_snapshot *snapshot)
         if (!site || site->stack > snapshot->symbols->stacks)
             continue;
         mp_tracer_totals(id, &row.totals);
+        clamp(&row.totals.live);
+        clamp(&row.totals.peak);
         if (!row.totals.total.blocks && !row.totals.live.blocks)
             continue;
         row.stack = site->stack;

@@ -158,7 +158,7 @@ write_sections(const struct mp_snapshot *snapshot, struct mp_buffer *table,
         if (body->failed)
             return;
         mp_buffer_add(table, mp_section_layout[i].tag, 4);
-        mp_buffer_u32(table, mp_crc32(body->data + before, body->size - before));
+        mp_buffer_u32(table, mp_crc32(body->data ? body->data + before : NULL, body->size - before));
         mp_buffer_u64(table, start + before);
         mp_buffer_u64(table, body->size - before);
         mp_buffer_u64(table, records);
@@ -193,39 +193,63 @@ resolve_path(const char *path, char resolved[PATH_MAX], bool *in_place)
         snprintf(resolved, PATH_MAX, "%s", path); /* does not exist yet */
 }
 
-/* Write both buffers to a new file beside `target` and rename it. */
+/* A new file beside `path`, with the mode of the file there is; its name in `temporary`. Never
+ * one that exists, nor through a link that somebody has left there. */
 static int
-replace_file(const char *target, const struct mp_buffer *table, const struct mp_buffer *body)
+create_beside(const char *path, char temporary[PATH_MAX])
 {
-    static _Atomic unsigned writes; /* two threads may write the same file */
-    char path[PATH_MAX], temporary[PATH_MAX];
-    bool in_place;
-    resolve_path(target, path, &in_place);
-    const int length = in_place ? snprintf(temporary, sizeof temporary, "%s", path)
-                                : snprintf(temporary, sizeof temporary, "%s.%ld.%u.tmp", path,
-                                           (long)getpid(), atomic_fetch_add(&writes, 1));
-    if (length < 0 || (size_t)length >= sizeof temporary) {
-        errno = ENAMETOOLONG;
-        return MP_SYSTEM;
+    static _Atomic unsigned writes;
+    struct stat info;
+    const mode_t mode = stat(path, &info) == 0 ? info.st_mode & 0777 : 0666;
+    for (int tries = 0; tries < 100; tries++) {
+        const int length = snprintf(temporary, PATH_MAX, "%s.%ld.%u.tmp", path, (long)getpid(),
+                                    atomic_fetch_add(&writes, 1));
+        if (length < 0 || length >= PATH_MAX) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        const int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (file >= 0 || errno != EEXIST)
+            return file;
     }
-    const int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file < 0)
-        return MP_SYSTEM;
+    return -1;
+}
+
+/* Write both buffers and close the file. */
+static int
+fill_file(int file, const struct mp_buffer *table, const struct mp_buffer *body)
+{
     int status = write_all(file, table);
     if (status == MP_OK)
         status = write_all(file, body);
-    int error = errno;
-    if (close(file) && status == MP_OK) {
-        error = errno;
+    const int error = errno;
+    if (close(file) && status == MP_OK)
+        return MP_SYSTEM;
+    if (status != MP_OK)
+        errno = error;
+    return status;
+}
+
+static int
+replace_file(const char *target, const struct mp_buffer *table, const struct mp_buffer *body)
+{
+    char path[PATH_MAX], temporary[PATH_MAX];
+    bool in_place;
+    resolve_path(target, path, &in_place);
+    const int file = in_place ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)
+                              : create_beside(path, temporary);
+    if (file < 0)
+        return MP_SYSTEM;
+    int status = fill_file(file, table, body);
+    if (in_place)
+        return status;
+    if (status == MP_OK && rename(temporary, path))
         status = MP_SYSTEM;
-    }
-    if (status == MP_OK && !in_place && rename(temporary, path)) {
-        error = errno;
-        status = MP_SYSTEM;
-    }
-    if (status != MP_OK && !in_place)
+    if (status != MP_OK) {
+        const int error = errno;
         unlink(temporary);
-    errno = error;
+        errno = error;
+    }
     return status;
 }
 

@@ -9,6 +9,8 @@ enum { CHUNK_BYTES = MP_LANE_CHUNK * sizeof(struct mp_tally) };
 struct mp_tally *
 mp_lane_add(struct mp_lane *lane, uint32_t site)
 {
+    if (site / MP_LANE_CHUNK >= MP_LANE_CHUNKS)
+        return NULL;
     struct mp_tally *fresh = mp_mem_new(CHUNK_BYTES);
     if (!fresh)
         return NULL;

@@ -35,6 +35,8 @@
  *                    frame.line, (long long)(row.bytes - row.bytes_before));
  *     }
  *     memprof_rows_free(rows);
+ *     memprof_snapshot_free(after);
+ *     memprof_snapshot_free(before);
  */
 #ifndef MEMPROF_H
 #define MEMPROF_H
@@ -77,7 +79,8 @@ MEMPROF_API int memprof_start(void);
 /* End the trace and forget it. No-op when not tracing. */
 MEMPROF_API void memprof_stop(void);
 
-/* Forget all blocks and numbers and go on tracing. No-op when not tracing. */
+/* Forget all blocks and numbers and go on tracing; checkpoints over time end. No-op when not
+ * tracing. */
 MEMPROF_API void memprof_clear(void);
 
 /* 1 or 0. Any thread. */

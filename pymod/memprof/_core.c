@@ -73,9 +73,7 @@ core_is_reached(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 static PyObject *
 core_clear(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    mp_sampler_stop();
     memprof_clear();
-    mp_sampler_reset();
     Py_RETURN_NONE;
 }
 

@@ -180,14 +180,13 @@ def _run_script(code: types.CodeType, main: dict) -> object:
     try:
         return _core.run_code(code, main)
     finally:
-        _flush_streams()
-
-
-def _flush_streams() -> None:
-    """As Python does when a script is over, before its threads and exit handlers are."""
-    for name in ("stderr", "stdout"):
-        with contextlib.suppress(BaseException):
-            _core.run_call(getattr(sys, name).flush, ())
+        # Python does so when a script is over, before its threads and exit handlers are. No
+        # Python function is called here: the program may have left a trace function on.
+        for name in ("stderr", "stdout"):
+            try:
+                _core.run_call(getattr(sys, name).flush, ())
+            except BaseException:
+                pass
 
 
 def _is_package_or_archive(path: str, filename: str) -> bool:
@@ -236,8 +235,8 @@ def run(start: Callable[[], object]) -> None:
     except BaseException as error:
         failed = error
     traceback = failed.__traceback__
-    for _ in range(_frames_to_drop(traceback)):
-        traceback = traceback.tb_next
+    while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
+        traceback = traceback.tb_next  # frames of ours
     _core.print_exception(failed.with_traceback(traceback))
     if type(failed) is KeyboardInterrupt:  # not a subclass: so does Python
         _die_of_interrupt()
@@ -259,12 +258,3 @@ def _die_of_interrupt() -> NoReturn:
 
     sys.excepthook = restore
     raise KeyboardInterrupt
-
-
-def _frames_to_drop(traceback: types.TracebackType | None) -> int:
-    """How many of the outermost frames of a traceback are of this file."""
-    count = 0
-    while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
-        count += 1
-        traceback = traceback.tb_next
-    return count

@@ -100,8 +100,8 @@ class _Session:
         self.pid = os.getpid()
         self.path = list(sys.path)
         self.stderr = sys.stderr
-        self.json_output = settings.output if settings.format == "json" else None
-        self.is_new_output = bool(settings.output) and not os.path.lexists(settings.output)
+        self.output: str | None = None  # absolute: the program may go elsewhere
+        self.is_new_output = False
 
     def start(self) -> None:
         """Begin to trace. The report is made by the very last exit handler, when the program's
@@ -109,11 +109,11 @@ class _Session:
         atexit.register(self.finish)
         _core.quiet(True)  # our own allocations; running the program ends it for its time
         try:
-            if self.json_output:
-                _check_writable(self.json_output)
+            if self.settings.output is not None:
+                self._prepare_output(self.settings.output)
             tracing.start(
                 series=self.settings.leaks,
-                output=None if self.json_output else self.settings.output,
+                output=None if self.is_json else self.output,
                 checkpoint=self.settings.checkpoint,
                 notes={"command": shlex.join(self.traced.command)},
             )
@@ -123,18 +123,40 @@ class _Session:
             ) from None
         except (ValueError, MemoryError) as error:
             raise program.ProgramError(str(error) or "not enough memory for the trace") from None
+        # What the program has left on is not to see our exit handlers.
+        atexit.register(sys.setprofile, None)
+        atexit.register(sys.settrace, None)
+
+    @property
+    def is_json(self) -> bool:
+        return self.settings.format == "json"
+
+    def _prepare_output(self, path: str) -> None:
+        self.output = os.path.abspath(path)
+        self.is_new_output = not os.path.lexists(path)
+        if self.is_json:
+            _check_writable(path)
 
     def cancel(self) -> None:
         atexit.unregister(self.finish)
         tracing.stop()
         if self.is_new_output:
             with contextlib.suppress(OSError):
-                os.unlink(self.settings.output)
+                os.unlink(self.output)
         _core.quiet(False)
 
     def finish(self) -> None:
         if not tracing.is_tracing():
             return  # the program has stopped it
+        collects = gc.isenabled()
+        gc.disable()  # the program's garbage is collected when the interpreter does it
+        try:
+            self._finish()
+        finally:
+            if collects:
+                gc.enable()
+
+    def _finish(self) -> None:
         _core.quiet(True)
         if os.getpid() != self.pid:
             tracing.save_output()
@@ -142,10 +164,10 @@ class _Session:
         if self.settings.leaks:
             gc.collect()
         snapshot = self._end_trace()
-        if self.settings.output and not self.json_output:
-            self._write(snapshot.dump, self.settings.output)
+        if self.output is not None and not self.is_json:
+            self._write(snapshot.dump)
         sys.path[:] = self.path  # a module of the program must not stand in for one of ours
-        if self.json_output or not self.settings.quiet:
+        if not self.settings.quiet or (self.is_json and self.output is not None):
             self._report(snapshot)
 
     def _end_trace(self):
@@ -163,7 +185,7 @@ class _Session:
         settings = self.settings
         with console.progress("memprof: making the report ...", self.stderr):
             growth = leaks.find_growth(snapshot) if settings.leaks else None
-            if settings.format == "json":
+            if self.is_json:
                 self._write_json(snapshot, growth)
                 return
             if growth is not None:
@@ -183,16 +205,16 @@ class _Session:
             settings = self.settings
             document = json_report.summary(snapshot, settings.by, settings.metric, settings.top)
         text = json.dumps(document, indent=2) + "\n"
-        if self.json_output:
-            self._write(lambda path: _replace(path, text), self.json_output)
+        if self.output is not None:
+            self._write(lambda path: _replace(path, text))
         else:
             console.write([[(text.rstrip("\n"), "")]], self.stderr)
 
-    def _write(self, write, path: str) -> None:
+    def _write(self, write) -> None:
         try:
-            write(path)
+            write(self.output)
         except OSError as error:
-            self._say(f"cannot write '{path}': {error.strerror}")
+            self._say(f"cannot write '{self.settings.output}': {error.strerror}")
 
     def _say(self, message: str) -> None:
         console.write([[(f"memprof: {message}", console.ALARM)]], self.stderr)

@@ -69,11 +69,22 @@ def _write_rich(lines: Iterable[Line], stream: TextIO) -> None:
 
 @contextlib.contextmanager
 def progress(what: str, stream: TextIO | None) -> Iterator[None]:
-    """Show that a long piece of work is under way, on a terminal only."""
-    if stream is None or not is_terminal(stream):
-        yield
-        return
-    from rich.console import Console
+    """Say that a long piece of work is under way, on a terminal only.
 
-    with Console(file=stream).status(what):
+    A moving sign would need a thread, and from Python 3.12 on none can be started when the
+    program is over.
+    """
+    shown = stream is not None and is_terminal(stream) and os.environ.get("TERM") != "dumb"
+    if shown:
+        _write_quietly(what, stream)
+    try:
         yield
+    finally:
+        if shown:
+            _write_quietly("\r\x1b[K", stream)  # erases the line
+
+
+def _write_quietly(text: str, stream: TextIO) -> None:
+    with contextlib.suppress(ValueError, OSError):
+        stream.write(text)
+        stream.flush()

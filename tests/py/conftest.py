@@ -1,0 +1,106 @@
+"""Running whole programs, plainly and under memprof, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PYMOD = ROOT / "pymod"
+PROGRAMS = ROOT / "tests" / "programs"
+
+if str(PYMOD) not in sys.path:
+    sys.path.insert(0, str(PYMOD))
+
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a process ended. ``status`` is negative when a signal killed it."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+    def without_addresses(self) -> Result:
+        return Result(
+            _ADDRESS.sub("0x...", self.stdout), _ADDRESS.sub("0x...", self.stderr), self.status
+        )
+
+
+def environment(**changes: str | None) -> dict[str, str]:
+    """The environment of the tests' programs: nothing of ours but the way to memprof. A
+    change of None takes a variable out."""
+    strange = ("PYTHON", "LD_PRELOAD", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "_MEMPROF")
+    result = {key: value for key, value in os.environ.items() if not key.startswith(strange)}
+    result |= {"PYTHONPATH": str(PYMOD), "PYTHONHASHSEED": "0"}
+    result |= {key: value for key, value in changes.items() if value is not None}
+    return {key: value for key, value in result.items() if changes.get(key, value) is not None}
+
+
+def run(command, *, cwd=None, env=None, stdin="", timeout=60) -> Result:
+    """Run a command to its end. A timeout fails the test."""
+    done = subprocess.run(
+        [os.fspath(word) for word in command],
+        cwd=cwd,
+        env=env or environment(),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        timeout=timeout,
+    )
+    return Result(done.stdout, done.stderr, done.returncode)
+
+
+def run_plain(*words, python=(), **how) -> Result:
+    """``python [python options] words``"""
+    return run([sys.executable, *python, *words], **how)
+
+
+def run_traced(*words, memprof=("-q",), python=(), **how) -> Result:
+    """``python [python options] -m memprof [memprof's options] words``"""
+    return run([sys.executable, *python, "-m", "memprof", *memprof, *words], **how)
+
+
+def run_memprof(*words, **how) -> Result:
+    """``python -m memprof words``"""
+    return run([sys.executable, "-m", "memprof", *words], **how)
+
+
+def run_at_once(*calls) -> list:
+    """Call functions without arguments, two at a time; their results."""
+    with ThreadPoolExecutor(2) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+def run_both(*words, **how) -> tuple[Result, Result]:
+    """The same program plainly and under ``memprof -q``, both without addresses."""
+    plain, traced = run_at_once(
+        lambda: run_plain(*words, **how), lambda: run_traced(*words, **how)
+    )
+    return plain.without_addresses(), traced.without_addresses()
+
+
+def run_on_a_terminal(command, **changes) -> str:
+    """What a command writes to a terminal that is its stdin, stdout and stderr."""
+    ours, theirs = pty.openpty()
+    env = environment(**{"TERM": "xterm-256color"} | changes)
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    written = b""
+    with open(ours, "rb", buffering=0) as terminal:
+        try:
+            while data := terminal.read(65536):
+                written += data
+        except OSError:  # the last one has closed it
+            pass
+    assert process.wait(20) == 0
+    return written.decode()
