@@ -101,12 +101,20 @@ class Benchmark:
             if done.returncode or not output.exists():
                 raise Failed((done.stderr or done.stdout).strip()[-300:])
             document = json.loads(output.read_text())
-        runs = [bench["runs"][0]["values"] for bench in document["benchmarks"]]
-        return [sum(values) * self.loops for values in zip(*runs)]
+        runs = [[value * self.loops * _inner_loops(document, bench)
+                 for value in bench["runs"][0]["values"]]
+                for bench in document["benchmarks"]]  # fmt: skip
+        return [sum(values) for values in zip(*runs)]
 
     def calibrate(self) -> None:
         while self.loops < 1 << 20 and (once := self.measure("bare", 1, 0)[0]) < TARGET_SECONDS:
             self.loops = max(self.loops * 2, int(self.loops * TARGET_SECONDS / max(once, 1e-9)))
+
+
+def _inner_loops(document: dict, bench: dict) -> int:
+    """pyperf's values are seconds of one of these."""
+    own = bench.get("metadata", {}).get("inner_loops")
+    return own or document.get("metadata", {}).get("inner_loops", 1)
 
 
 def run_one(benchmark: Benchmark, tools: list[str], rounds: int, values: int) -> dict:

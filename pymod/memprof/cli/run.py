@@ -147,7 +147,9 @@ class _Session:
 
     def finish(self) -> None:
         if not tracing.is_tracing():
-            return  # the program has stopped it
+            if os.getpid() == self.pid and not self.settings.quiet:
+                self._say("no report: the program has stopped the trace itself")
+            return
         collects = gc.isenabled()
         gc.disable()  # the program's garbage is collected when the interpreter does it
         try:
@@ -176,7 +178,7 @@ class _Session:
         reached = _core.is_reached()
         tracing.stop()
         account.complete(snapshot, split)
-        if not reached:
+        if not reached and (self.output is not None or not self.settings.quiet):
             self._say("another tool has replaced Python's allocators (tracemalloc.stop()?): the "
                       "numbers end where that happened")  # fmt: skip
         return snapshot

@@ -46,11 +46,18 @@ def write(lines: Iterable[Line], stream: TextIO | None) -> None:
 
 def write_all(lines: Iterable[Line], stream: TextIO) -> None:
     """Write lines; ValueError or OSError when the stream is closed or broken."""
+    lines = ([(_encodable(text, stream), style) for text, style in line] for line in lines)
     if is_terminal(stream) and os.environ.get("TERM") != "dumb":
         _write_rich(lines, stream)
     else:
         stream.writelines("".join(text for text, _ in line) + "\n" for line in lines)
     stream.flush()
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """What the stream's encoding has no character for is written as an escape."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _write_rich(lines: Iterable[Line], stream: TextIO) -> None:
