@@ -9,7 +9,6 @@ from collections.abc import Iterable
 # enum mp_kind in lib/depot.h
 _KINDS = {"raw": 0, "mem": 1, "obj": 2}
 _TRACKED = 3
-_ALL_OF_PYTHON = 0b111
 _LARGEST_DOMAIN = 2**32 - 1  # unsigned int of memprof_track
 
 
@@ -32,7 +31,7 @@ def _domain(domain: int | str | None) -> tuple[int, int]:
         raise ValueError(f"unknown domain: {domain!r} (raw, mem, obj or a number)")
     if isinstance(domain, str):
         return 1 << _KINDS[domain], -1
-    return (_ALL_OF_PYTHON, -1) if domain == 0 else (1 << _TRACKED, domain)
+    return (0, 0) if domain == 0 else (1 << _TRACKED, domain)
 
 
 class BaseFilter:
@@ -60,7 +59,7 @@ class Filter(BaseFilter):
 
     A pattern ending in ``.pyc`` stands for the ``.py`` file. ``all_frames`` looks at every
     frame of the stack, otherwise only at the most recent one. ``domain`` is ``"raw"``,
-    ``"mem"``, ``"obj"``, 0 for all of Python's own, or the number of a tracked domain.
+    ``"mem"``, ``"obj"``, or the number of a tracked domain; 0 stands for all of Python's own.
     """
 
     def __init__(

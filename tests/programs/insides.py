@@ -44,7 +44,7 @@ def names_of(frames):
     return [(os.path.basename(frame.filename), frame.lineno, frame.name) for frame in frames]
 
 
-# ---- the call stack -------------------------------------------------------------------------
+# ---- the call stack ----------------------------------------------------------------------
 
 
 def caller_of_the_module():
@@ -131,7 +131,7 @@ def recursion_is_as_deep():
     print("depth", deepest)
 
 
-# ---- __main__ ---------------------------------------------------------------------------------------
+# ---- __main__ ----------------------------------------------------------------------------
 
 
 class Point(typing.NamedTuple):
@@ -190,7 +190,7 @@ def scripts_in_the_script():
     print(result["__name__"], result["Item"].__module__)
 
 
-# ---- tools that look at the running program -----------------------------------------------------------
+# ---- tools that look at the running program ----------------------------------------------
 
 
 def helper(value):
@@ -281,7 +281,7 @@ def unittests_of_the_module():
         print(output.getvalue().replace("0.001s", "0.000s"))
 
 
-# ---- input, contexts, event loops -----------------------------------------------------------------------
+# ---- input, contexts, event loops --------------------------------------------------------
 
 
 def input_of_lines():
@@ -314,7 +314,7 @@ def asyncio_on_the_whole_interpreter():
     asyncio.run(main())
 
 
-# ---- other processes ----------------------------------------------------------------------------------------
+# ---- other processes ---------------------------------------------------------------------
 
 
 def square(value):

@@ -41,8 +41,8 @@ def environment(**changes: str | None) -> dict[str, str]:
     strange = ("PYTHON", "LD_PRELOAD", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "_MEMPROF")
     result = {key: value for key, value in os.environ.items() if not key.startswith(strange)}
     result |= {"PYTHONPATH": str(PYMOD), "PYTHONHASHSEED": "0"}
-    result |= {key: value for key, value in changes.items() if value is not None}
-    return {key: value for key, value in result.items() if changes.get(key, value) is not None}
+    result |= changes
+    return {key: value for key, value in result.items() if value is not None}
 
 
 def run(command, *, cwd=None, env=None, stdin="", timeout=60) -> Result:
@@ -83,9 +83,7 @@ def run_at_once(*calls) -> list:
 
 def run_both(*words, **how) -> tuple[Result, Result]:
     """The same program plainly and under ``memprof -q``, both without addresses."""
-    plain, traced = run_at_once(
-        lambda: run_plain(*words, **how), lambda: run_traced(*words, **how)
-    )
+    plain, traced = run_at_once(lambda: run_plain(*words, **how), lambda: run_traced(*words, **how))
     return plain.without_addresses(), traced.without_addresses()
 
 

@@ -59,7 +59,7 @@ def text():
     return run_traced(KNOWN, memprof=()).stderr
 
 
-# ---- the report ------------------------------------------------------------------------------
+# ---- the report --------------------------------------------------------------------------
 
 
 def value(text: str, name: str) -> str:
@@ -158,6 +158,8 @@ def test_top(options):
 def test_defaults():
     report = report_of()
     assert (report["by"], report["metric"]) == ("line", "peak")
+    text = run_memprof("--help").stdout
+    assert "(default: 10)" in text[text.index("--checkpoint") : text.index("--malloc")]
 
 
 def test_help_names_every_option():
@@ -191,7 +193,7 @@ def test_resident_memory_adds_up(text):
     assert all(name in account for name in parts)
 
 
-# ---- where it goes -------------------------------------------------------------------------------
+# ---- where it goes -----------------------------------------------------------------------
 
 
 def test_report_goes_to_stderr_only():
@@ -214,6 +216,14 @@ def test_quiet_prints_nothing_but_writes(tmp_path):
     assert (result.stderr, result.status) == ("", 0)
     assert list(tmp_path.iterdir()) == [path]
     assert memprof.Snapshot.load(path).facts["peak"] == pytest.approx(PEAK_BYTES, rel=0.01)
+
+
+def test_program_that_stops_the_trace():
+    words = ("-c", "import memprof; memprof.stop(); print('ran')")
+    result = run_traced(*words, memprof=())
+    assert (result.stdout, result.status) == ("ran\n", 0)
+    assert result.stderr == "memprof: no report: the program has stopped the trace itself\n"
+    assert run_traced(*words).stderr == ""
 
 
 @pytest.mark.parametrize("options", [(), ("--format", "json")])
@@ -254,7 +264,7 @@ def test_progress_on_a_terminal_only(profile, text):
     assert "making the report" not in text
 
 
-# ---- profiles that outlive the program ---------------------------------------------------------------
+# ---- profiles that outlive the program ---------------------------------------------------
 
 
 @pytest.mark.parametrize(("how", "status"), [("exit", 5), ("kill", -signal.SIGKILL)])
@@ -284,7 +294,7 @@ def test_interrupt_leaves_a_report(tmp_path):
     assert memprof.Snapshot.load(path).facts["peak"] > 1_000_000
 
 
-# ---- the verb diff -------------------------------------------------------------------------------------
+# ---- the verb diff -----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -341,6 +351,24 @@ def test_diff_in_json(smaller, profile):
     assert [row["file"] for row in gone] == ["<string>"]
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8:strict"])
+def test_names_that_cannot_be_encoded(tmp_path, encoding):
+    """A file name that is no text, and one that the terminal has no letters for."""
+    script = os.fsencode(tmp_path) + b"/bad \xff \xe2\x82\xac.py"
+    with open(script, "w") as file:
+        file.write("kept = bytes(10_000)")
+    path = tmp_path / "run.mprof"
+    changed = environment(PYTHONIOENCODING=encoding)
+    traced = run_traced(os.fsdecode(script), memprof=("-o", path), env=changed)
+    shown = run_memprof("show", path, env=changed)
+    changes = run_memprof("diff", path, path, env=changed)
+    for result in (traced, shown, changes):
+        assert result.status == 0 and "Traceback" not in result.stderr
+    euro = "€" if "utf-8" in encoding else r"\u20ac"
+    assert rf"bad \udcff {euro}.py:1 in <module>" in shown.stdout
+    assert rf"bad \udcff {euro}.py:1 in <module>" in traced.stderr
+
+
 @pytest.mark.parametrize("verb", ["show", "diff"])
 def test_reader_that_goes_away(profile, verb):
     words = [str(profile)] * (2 if verb == "diff" else 1)
@@ -349,7 +377,7 @@ def test_reader_that_goes_away(profile, verb):
     assert (result.status, result.stderr) == (0, "")
 
 
-# ---- another allocator ------------------------------------------------------------------------------------
+# ---- another allocator -------------------------------------------------------------------
 
 needs_jemalloc = pytest.mark.skipif(
     ctypes.util.find_library("jemalloc") is None, reason="libjemalloc2 is not installed"
@@ -366,7 +394,9 @@ SHOW_PRELOAD = (
 def test_jemalloc_and_its_numbers():
     result = run_traced("-c", SHOW_PRELOAD, "a", memprof=("--malloc=jemalloc",))
     assert result.stdout.splitlines() == ["['-c', 'a'] [] None", "True", "0"]
-    assert re.search(r"^  jemalloc: active \S+ \S+, resident \S+ \S+, retained", result.stderr, re.M)
+    assert re.search(
+        r"^  jemalloc: active \S+ \S+, resident \S+ \S+, retained", result.stderr, re.M
+    )
     assert "jemalloc: resident - allocated" in result.stderr
 
 

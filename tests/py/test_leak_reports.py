@@ -46,7 +46,7 @@ def steps_of(result) -> int:
     return max(int(number) for number in re.findall(r"steps (\d+)", result.stdout))
 
 
-# ---- verdicts --------------------------------------------------------------------------------
+# ---- verdicts ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", LEAKS)
@@ -114,7 +114,7 @@ def test_stack_of_a_leak(reports):
     ]
 
 
-# ---- the form of the JSON report ------------------------------------------------------------------
+# ---- the form of the JSON report ---------------------------------------------------------
 
 FRAME = {"file": str, "line": int, "function": str}
 LEAK = {"site": dict, "stack": list, "live_bytes": int, "live_blocks": int, "growth": dict}
@@ -177,7 +177,7 @@ def test_points_over_time(reports):
             assert leak["growth"]["last_bytes"] > leak["growth"]["first_bytes"]
 
 
-# ---- the text, the profile, short runs ----------------------------------------------------------------
+# ---- the text, the profile, short runs ---------------------------------------------------
 
 
 @pytest.fixture(scope="module")

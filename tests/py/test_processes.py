@@ -140,7 +140,7 @@ def test_json_report_of_the_parent_only(tmp_path):
     assert rows[0]["function"] in ("keep_in_parent", "<listcomp>")
 
 
-# ---- threads --------------------------------------------------------------------------------------
+# ---- threads -----------------------------------------------------------------------------
 
 
 def test_no_allocation_of_a_thread_is_lost(tmp_path):
@@ -161,7 +161,7 @@ def test_no_allocation_of_a_thread_is_lost(tmp_path):
     assert ("drop_one", "live") not in by_line
 
 
-# ---- beside other tracers -----------------------------------------------------------------------------
+# ---- beside other tracers ----------------------------------------------------------------
 
 
 def test_program_that_uses_tracemalloc(tmp_path):

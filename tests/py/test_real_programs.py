@@ -43,7 +43,7 @@ def assert_nothing_lost(profiles) -> None:
         assert live == snapshot.facts["traced"] <= snapshot.facts["peak"]
 
 
-# ---- json.tool on a large file ------------------------------------------------------------------
+# ---- json.tool on a large file -----------------------------------------------------------
 
 
 def make_value(rng: random.Random, depth: int):
@@ -81,7 +81,7 @@ def test_json_tool_that_fails(tmp_path):
     assert traced == plain
 
 
-# ---- compileall on a part of the standard library --------------------------------------------------
+# ---- compileall on a part of the standard library ----------------------------------------
 
 
 PACKAGES = ("asyncio", "concurrent", "ctypes", "email", "http", "importlib", "json", "logging")
@@ -123,7 +123,7 @@ def test_compileall(tmp_path, copies, processes):
     assert_nothing_lost(profiles)
 
 
-# ---- pytest on a package's own tests ------------------------------------------------------------------
+# ---- pytest on a package's own tests -----------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_pytest_on_the_tests_of_toolz(tmp_path, toolz):
     assert_nothing_lost(profiles)
 
 
-# ---- threads, forks ------------------------------------------------------------------------------------------
+# ---- threads, forks ----------------------------------------------------------------------
 
 
 def test_threaded_program(tmp_path):

@@ -15,6 +15,7 @@ import pytest
 from conftest import PROGRAMS, PYMOD, Result, environment, run, run_at_once, run_both
 
 ENDINGS = PROGRAMS / "endings.py"
+FAILING = PROGRAMS / "failing.py"
 INSIDES = PROGRAMS / "insides.py"
 SURROUNDINGS = PROGRAMS / "surroundings.py"
 
@@ -26,7 +27,7 @@ def functions_of(program) -> list[str]:
     return re.findall(r"^def ([a-z]\w+)\(\):$", program.read_text("utf-8"), re.MULTILINE)
 
 
-# ---- ways to start a program ------------------------------------------------------------------
+# ---- ways to start a program -------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +184,7 @@ def test_streams_closed_from_the_start(tmp_path, stream):
     assert results[1] == results[0]
 
 
-# ---- how programs end ------------------------------------------------------------------------------
+# ---- how programs end --------------------------------------------------------------------
 
 
 DEPTH = re.compile(r"(?<=depth )\d+|(?<=repeated )\d+(?= more times)")
@@ -221,6 +222,13 @@ def assert_same(name: str, plain: Result, traced: Result) -> None:
 @pytest.mark.parametrize("name", functions_of(ENDINGS))
 def test_ending(name):
     plain, traced = run_both(ENDINGS, name)
+    assert_same(name, plain, traced)
+
+
+@pytest.mark.parametrize("name", functions_of(FAILING))
+def test_failing(name):
+    plain, traced = run_both(FAILING, name)
+    assert plain.status in (1, 42)
     assert_same(name, plain, traced)
 
 
@@ -272,7 +280,7 @@ def test_interrupt_from_outside():
     assert results[1] == results[0]
 
 
-# ---- what programs see -------------------------------------------------------------------------------
+# ---- what programs see -------------------------------------------------------------------
 
 EXPECTED_STATUS = {"caller_past_the_end": 1, "unittests_of_the_module": 1}
 
@@ -283,6 +291,14 @@ def test_inside(name):
     assert plain.status == EXPECTED_STATUS.get(name, 0)
     assert plain.stdout or plain.stderr
     assert_same(name, plain, traced)
+
+
+@pytest.mark.parametrize("name", ["pool_of_spawn", "pool_of_forkserver", "executor_of_processes"])
+def test_processes_of_a_module(name):
+    """A child imports the main module by its name, not by its path."""
+    plain, traced = run_both("-m", "insides", name, cwd=PROGRAMS)
+    assert plain.status == 0 and plain.stdout
+    assert traced == plain
 
 
 @pytest.mark.parametrize("tool", [("-m", "pdb"), ("-m", "cProfile", "-o", os.devnull)])
