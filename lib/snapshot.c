@@ -63,6 +63,10 @@ mp_snapshot_select(const struct mp_snapshot *snapshot, const bool *keep)
     if (!copy)
         return NULL;
     copy->facts = snapshot->facts;
+    if (snapshot->note && mp_snapshot_set_note(copy, snapshot->note, snapshot->note_size)) {
+        mp_snapshot_free(copy);
+        return NULL;
+    }
     for (size_t i = 0; i < snapshot->count; i++)
         if (keep[i])
             copy->rows[copy->count++] = snapshot->rows[i];

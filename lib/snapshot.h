@@ -80,8 +80,8 @@ void mp_snapshot_free(struct mp_snapshot *snapshot);
 MP_WARN_UNUSED int mp_snapshot_set_note(struct mp_snapshot *snapshot, const char *note,
                                         size_t size);
 
-/* A copy with the rows for which keep[i] is true; symbols are shared, facts copied,
- * the series left out. */
+/* A copy with the rows for which keep[i] is true; symbols are shared, facts
+ * and note copied, the series left out. */
 MP_WARN_UNUSED struct mp_snapshot *mp_snapshot_select(const struct mp_snapshot *snapshot,
                                                       const bool *keep);
 

@@ -143,11 +143,26 @@ is_snapshot(PyObject *self, PyObject *other)
     return false;
 }
 
+/* Leave out the groups that are empty in the metric, before and after. */
+static void
+drop_empty(struct mp_diff *diff, enum mp_metric metric)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < diff->count; i++) {
+        const struct mp_counts *before = mp_totals_get(&diff->rows[i].before, metric);
+        const struct mp_counts *after = mp_totals_get(&diff->rows[i].after, metric);
+        if (before->blocks || after->blocks || before->bytes || after->bytes)
+            diff->rows[kept++] = diff->rows[i];
+    }
+    diff->count = kept;
+}
+
 static PyObject *
 list_changes(struct listing *listing, struct mp_diff *diff)
 {
     struct mp_objects objects;
     PyObject *list = NULL;
+    drop_empty(diff, listing->metric);
     mp_diff_sort(diff, listing->metric);
     const bool quiet = mp_hook_quiet(true);
     if (mp_objects_open(&objects, mp_symbols_retain(diff->symbols))) {

@@ -35,6 +35,7 @@ class Options(namedtuple("Options", "series output checkpoint notes")):
 
 
 _options: Options | None = None  # of the trace under way
+_first_output: str | None = None  # of the process that began it, not of a forked child
 _sampler_was_running = False  # between the two ends of a fork
 _registered = False
 
@@ -57,7 +58,7 @@ def start(
     RuntimeError. ValueError for a checkpoint of zero or less, OSError when ``output``
     cannot be written.
     """
-    global _options
+    global _options, _first_output
     if not checkpoint > 0:
         raise ValueError(f"checkpoint must be more than 0 seconds, not {checkpoint!r}")
     path = os.path.abspath(os.fspath(output)) if output is not None else None
@@ -73,6 +74,7 @@ def start(
     try:
         _core.start()
         _options = options
+        _first_output = path
         if path is not None:
             save(path)  # fails now rather than in ten seconds
         _start_sampler()
@@ -244,7 +246,7 @@ def _after_fork_in_child() -> None:
     if _options is None or not _core.is_tracing():
         return
     if _options.output is not None:
-        _options = _options._replace(output=f"{_options.output}.{os.getpid()}")
+        _options = _options._replace(output=f"{_first_output}.{os.getpid()}")
         _write_at_end_of_multiprocessing_child()
     if _sampler_was_running:
         _start_sampler()

@@ -78,9 +78,6 @@ def test_child_of_a_child_writes_too(trace_children):
     assert_is_about(max(sizes), CHILD_BYTES)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="tracing.py: a grandchild writes FILE.<pid of child>.<pid>, not FILE.<pid>"
-)
 def test_child_of_a_child_has_the_name_of_a_child(trace_children):
     _, _, children = trace_children("child_of_a_child")
     pids = {memprof.Snapshot.load(path).facts["pid"] for path in children}

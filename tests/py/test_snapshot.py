@@ -337,9 +337,6 @@ def test_compare_to_subtracts(two_snapshots, key, cumulative, metric):
     )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_core_snapshot.c list_changes() lists groups without blocks in both"
-)
 def test_compare_to_leaves_out_what_is_in_neither(two_snapshots):
     before, after = two_snapshots
     tracebacks = {row.traceback for some in (before, after) for row in some.statistics("line")}
@@ -385,7 +382,6 @@ def test_notes_of_a_profile(world, tmp_path):
     assert (notes["command"], notes["größe"]) == ("a b=c", "two lines")
 
 
-@pytest.mark.xfail(strict=True, reason="lib/snapshot.c mp_snapshot_select() drops the note")
 def test_notes_of_a_filtered_snapshot(two_snapshots):
     assert two_snapshots[0].notes["memprof"] == memprof.__version__
 
