@@ -23,6 +23,9 @@ static struct {
     bool stopping;
 } sampler = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
+/* Held while the thread is started or stopped: any thread may do so, with or without the GIL. */
+static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER;
+
 static uint64_t
 clock_now(void)
 {
@@ -130,6 +133,7 @@ after_fork_in_child(void)
 {
     sampler.running = false;
     pthread_mutex_init(&sampler.mutex, NULL);
+    pthread_mutex_init(&life, NULL);
 }
 
 static void
@@ -138,8 +142,8 @@ watch_fork(void)
     pthread_atfork(NULL, NULL, after_fork_in_child);
 }
 
-int
-mp_sampler_start(const struct mp_sampler_options *options)
+static int
+start(const struct mp_sampler_options *options)
 {
     if (sampler.running || (!options->series && !options->call_interval))
         return MP_OK;
@@ -164,8 +168,24 @@ mp_sampler_start(const struct mp_sampler_options *options)
     return error ? MP_SYSTEM : MP_OK;
 }
 
-bool
-mp_sampler_stop(void)
+int
+mp_sampler_start(const struct mp_sampler_options *options)
+{
+    pthread_mutex_lock(&life);
+    const int status = start(options);
+    pthread_mutex_unlock(&life);
+    return status;
+}
+
+int
+mp_sampler_resume(void)
+{
+    const struct mp_sampler_options options = sampler.options;
+    return mp_sampler_start(&options);
+}
+
+static bool
+stop(void)
 {
     if (!sampler.running)
         return false;
@@ -177,6 +197,15 @@ mp_sampler_stop(void)
     pthread_cond_destroy(&sampler.wake);
     sampler.running = false;
     return true;
+}
+
+bool
+mp_sampler_stop(void)
+{
+    pthread_mutex_lock(&life);
+    const bool ran = stop();
+    pthread_mutex_unlock(&life);
+    return ran;
 }
 
 struct mp_series *

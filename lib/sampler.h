@@ -5,8 +5,8 @@
  * time), and calls a function at a fixed interval (to rewrite the profile).
  * It holds no GIL, blocks all signals, and touches no Python object.
  *
- * start and stop are called by one thread at a time. The thread does not survive
- * fork(): stop before, start again after (the series goes on).
+ * Any thread may start and stop it. The thread does not survive fork(): stop before,
+ * resume or start again after (the series goes on).
  */
 #ifndef MP_SAMPLER_H
 #define MP_SAMPLER_H
@@ -22,6 +22,9 @@ struct mp_sampler_options {
 
 /* Start the thread. MP_SYSTEM when it cannot be made; no-op while it runs. */
 MP_WARN_UNUSED int mp_sampler_start(const struct mp_sampler_options *options);
+
+/* Start it again as it was started last. */
+MP_WARN_UNUSED int mp_sampler_resume(void);
 
 /* Stop it and wait for its end; true when it ran. */
 bool mp_sampler_stop(void);

@@ -77,8 +77,9 @@ struct mp_thread *mp_thread_current;
 
 /* Values of mp_thread.guard. */
 enum {
-    MP_GUARD_FREE,
+    MP_GUARD_FREE = 0,
     MP_GUARD_RECORDING, /* in a hook */
+    MP_GUARD_BELOW,     /* in the allocator below a hook, which may wait; touches nothing of ours */
     MP_GUARD_PROBING,   /* finding out whether hooks are reached */
     MP_GUARD_QUIET,     /* memprof's own work: allocations are left out */
 };

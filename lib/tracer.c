@@ -71,6 +71,7 @@ void
 mp_tracer_clear(void)
 {
     const bool active = deactivate();
+    atomic_fetch_add(&mp_tracer.clears, 1);
     mp_thread_quiesce();
     mp_shadow_clear(&mp_tracer.shadow);
     mp_side_clear(&mp_tracer.side);
@@ -270,14 +271,15 @@ mp_tracer_look_up(uintptr_t address, struct mp_entry *entry)
     return true;
 }
 
-void
+bool
 mp_tracer_mark_code(uintptr_t address)
 {
     if (!mp_shadow_covers(address))
-        return; /* not a block of an allocator: a code object built into the binary */
+        return true; /* not a block of an allocator: a code object built into the binary */
     mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
     if (words)
         mp_word_store(words, mp_word_load(words) | MP_CODE);
+    return words != NULL;
 }
 
 struct each {

@@ -34,6 +34,7 @@ struct mp_stack_source {
  * comparison with the thread's own tells a hook both. */
 struct mp_tracer {
     _Atomic uint32_t generation;
+    _Atomic uint32_t clears;      /* how often all entries were forgotten */
     _Atomic uint64_t lost;        /* events that could not be recorded */
     struct mp_clock clock;
     struct mp_lane main_lane;
@@ -272,8 +273,9 @@ mp_site_small(size_t size)
 /* The entry of a hooked block, without taking it out; false when it has none. */
 bool mp_tracer_look_up(uintptr_t address, struct mp_entry *entry);
 
-/* Remember that captured stacks refer to the code object in the block at `address`. */
-void mp_tracer_mark_code(uintptr_t address);
+/* Remember that captured stacks refer to the code object in the block at `address`. False
+ * when there is no memory: its death would not be seen. */
+bool mp_tracer_mark_code(uintptr_t address);
 
 /* Visit every live block: site id, size in bytes, and address. Fuzzy while others record. */
 void mp_tracer_each(void (*visit)(uint32_t site, uint64_t size, uintptr_t address, void *data),

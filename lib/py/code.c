@@ -29,22 +29,29 @@ put_utf8(char *out, Py_UCS4 c)
     return out;
 }
 
-/* Name id of a Python string. PyUnicode_AsUTF8 would allocate. */
-static uint32_t
-intern_text(struct mp_thread *self, PyObject *text)
+/* Name id of a Python string, 0 for none; false: no memory for it. PyUnicode_AsUTF8
+ * would allocate. */
+static bool
+intern_text(struct mp_thread *self, PyObject *text, uint32_t *name)
 {
     struct mp_names *names = &mp_tracer.depot.names;
+    *name = 0;
     if (!text || !PyUnicode_Check(text))
-        return 0;
+        return true;
     const Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-    if (PyUnicode_IS_COMPACT_ASCII(text))
-        return mp_names_intern(names, PyUnicode_DATA(text), (size_t)length);
+    if (length == 0)
+        return true;
+    if (PyUnicode_IS_COMPACT_ASCII(text)) {
+        *name = mp_names_intern(names, PyUnicode_DATA(text), (size_t)length);
+        return *name != 0;
+    }
     if (!mp_thread_reserve_text(self, (size_t)length * 4))
-        return 0;
+        return false;
     char *end = self->text;
     for (Py_ssize_t i = 0; i < length; i++)
         end = put_utf8(end, PyUnicode_READ_CHAR(text, i));
-    return mp_names_intern(names, self->text, (size_t)(end - self->text));
+    *name = mp_names_intern(names, self->text, (size_t)(end - self->text));
+    return *name != 0;
 }
 
 /* ---- location -------------------------------------------------------------------- */
@@ -63,13 +70,14 @@ resolve(struct mp_thread *self, const struct mp_frame_key *frame)
 {
     const PyCodeObject *code = (const PyCodeObject *)frame->code;
     const int64_t offset = (int64_t)(frame->ip - mp_code_start(code));
-    const struct mp_location location = {
-        .file = intern_text(self, code->co_filename),
-        .function = intern_text(self, code->co_qualname),
+    struct mp_location location = {
         .first_line = (uint32_t)code->co_firstlineno,
         .line = line_of(self, code, offset),
     };
-    mp_tracer_mark_code(frame->code);
+    if (!intern_text(self, code->co_filename, &location.file) ||
+        !intern_text(self, code->co_qualname, &location.function) ||
+        !mp_tracer_mark_code(frame->code))
+        return 0;
     return mp_depot_location(&mp_tracer.depot, &location);
 }
 

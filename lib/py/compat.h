@@ -26,12 +26,19 @@
 #error "memprof needs CPython 3.11 or later"
 #endif
 
-/* Without a GIL nobody may write the main lane, and the collector walks the frames of
- * other threads: none may be hidden from it. */
+/* Without a GIL nobody may write the main lane. */
 #ifdef Py_GIL_DISABLED
 #define MP_HAS_GIL 0
 #else
 #define MP_HAS_GIL 1
+#endif
+
+/* Without a GIL the collector of 3.14 and later counts the references of all running frames:
+ * none may be hidden from it. */
+#if !MP_HAS_GIL && PY_VERSION_HEX >= 0x030E0000
+#define MP_MAY_HIDE_FRAMES 0
+#else
+#define MP_MAY_HIDE_FRAMES 1
 #endif
 
 enum { MP_FRAME_OWNER_GENERATOR = 1 };
@@ -144,6 +151,25 @@ mp_frame_outermost(const PyThreadState *tstate)
 #else
     (void)tstate;
     return NULL;
+#endif
+}
+
+/* Show frames that were hidden to what watches the program. CPython relies on it that all
+ * running code is prepared for the events that are switched on (sys.settrace, sys.monitoring),
+ * and prepares what it finds running; 3.15 crashes on code that is not. Not for hooks: it runs
+ * Python code, and keeps the exception that is set. */
+static inline void
+mp_frames_shown(void)
+{
+#if PY_VERSION_HEX >= 0x030F0000
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *monitoring = PySys_GetObject("monitoring");
+    PyObject *done =
+        monitoring ? PyObject_CallMethod(monitoring, "restart_events", NULL) : Py_NewRef(Py_None);
+    if (!done)
+        PyErr_Clear();
+    Py_XDECREF(done);
+    PyErr_SetRaisedException(error);
 #endif
 }
 

@@ -43,20 +43,53 @@ caller_is_main(enum mp_kind kind)
 
 /* ---- entering and leaving a hook ---------------------------------------------------- */
 
+/* The calling thread is in a hook already, or probing, or quiet, or has no block. */
+static __attribute__((noinline)) struct mp_thread *
+pass_on(const struct mp_thread *self, enum mp_kind kind)
+{
+    if (!self && mp_tracer_is_active())
+        mp_tracer_lose();
+    else if (self && atomic_load_explicit(&self->guard, memory_order_relaxed) == MP_GUARD_PROBING)
+        probed |= 1u << kind;
+    return NULL;
+}
+
 /* The thread's block, when what happens now is recorded; NULL: the call is only passed on. */
 static inline __attribute__((always_inline)) struct mp_thread *
 enter(enum mp_kind kind)
 {
     struct mp_thread *self = mp_thread_self();
-    if (MP_UNLIKELY(!self))
-        return NULL;
-    const uint32_t guard = atomic_load_explicit(&self->guard, memory_order_relaxed);
-    if (MP_UNLIKELY(guard != MP_GUARD_FREE)) {
-        if (guard == MP_GUARD_PROBING)
-            probed |= 1u << kind;
-        return NULL;
-    }
+    if (MP_UNLIKELY(!self || atomic_load_explicit(&self->guard, memory_order_relaxed)))
+        return pass_on(self, kind);
     return mp_tracer_enter(self, MP_GUARD_FREE) ? self : NULL;
+}
+
+/* The allocator below may wait, even for the GIL (tracemalloc's does): nobody waits for us
+ * meanwhile, and so whatever was found out before is void. */
+static inline void
+go_below(struct mp_thread *self)
+{
+    atomic_store_explicit(&self->guard, MP_GUARD_BELOW, memory_order_release);
+}
+
+/* enter() and go_below() in one, for a hook that has nothing to do before. */
+static inline __attribute__((always_inline)) struct mp_thread *
+enter_below(enum mp_kind kind)
+{
+    struct mp_thread *self = mp_thread_self();
+    if (MP_UNLIKELY(!self || atomic_load_explicit(&self->guard, memory_order_relaxed)))
+        return pass_on(self, kind);
+    if (MP_UNLIKELY(!mp_tracer_is_active()))
+        return NULL;
+    go_below(self);
+    return self;
+}
+
+/* Back from below: false when nothing is traced any more. */
+static inline bool
+come_back(struct mp_thread *self)
+{
+    return mp_tracer_enter(self, MP_GUARD_FREE);
 }
 
 static inline void
@@ -93,13 +126,13 @@ static inline __attribute__((always_inline)) void *
 hook_malloc(enum mp_kind kind, size_t size)
 {
     const PyMemAllocatorEx *below = &originals[kind];
-    struct mp_thread *self = enter(kind);
+    struct mp_thread *self = enter_below(kind);
     void *block = below->malloc(below->ctx, size);
-    if (MP_UNLIKELY(!self))
-        return block;
-    if (MP_LIKELY(block != NULL))
-        record(self, kind, block, size);
-    leave(self);
+    if (MP_LIKELY(self != NULL) && MP_LIKELY(come_back(self))) {
+        if (MP_LIKELY(block != NULL))
+            record(self, kind, block, size);
+        leave(self);
+    }
     return block;
 }
 
@@ -107,13 +140,13 @@ static inline __attribute__((always_inline)) void *
 hook_calloc(enum mp_kind kind, size_t count, size_t size)
 {
     const PyMemAllocatorEx *below = &originals[kind];
-    struct mp_thread *self = enter(kind);
+    struct mp_thread *self = enter_below(kind);
     void *block = below->calloc(below->ctx, count, size);
-    if (MP_UNLIKELY(!self))
-        return block;
-    if (MP_LIKELY(block != NULL))
-        record(self, kind, block, count * size);
-    leave(self);
+    if (MP_LIKELY(self != NULL) && MP_LIKELY(come_back(self))) {
+        if (MP_LIKELY(block != NULL))
+            record(self, kind, block, count * size);
+        leave(self);
+    }
     return block;
 }
 
@@ -129,7 +162,13 @@ hook_realloc(enum mp_kind kind, void *old, size_t size)
     struct mp_entry entry = {0};
     if (old)
         mp_tracer_take((uintptr_t)old, &entry);
+    const uint32_t clears = atomic_load_explicit(&mp_tracer.clears, memory_order_relaxed);
+    go_below(self);
     void *block = below->realloc(below->ctx, old, size);
+    if (MP_UNLIKELY(!come_back(self)))
+        return block;
+    if (MP_UNLIKELY(atomic_load_explicit(&mp_tracer.clears, memory_order_relaxed) != clears))
+        entry.word = 0; /* forgotten meanwhile */
     if (MP_LIKELY(block != NULL)) {
         mp_tracer_settle(caller_is_main(kind), &entry);
         record(self, kind, block, size);
@@ -149,6 +188,8 @@ hook_free(enum mp_kind kind, void *block)
         mp_tracer_free(caller_is_main(kind), (uintptr_t)block);
     else
         forget_when_quiet(kind, block);
+    if (MP_LIKELY(self != NULL))
+        go_below(self);
     below->free(below->ctx, block);
     if (MP_LIKELY(self != NULL))
         leave(self);

@@ -2,14 +2,26 @@
 
 #include "code.h"
 
-/* A frame that has not begun its function yet; CPython leaves it out of tracebacks. */
-static bool
-is_incomplete(const char *frame)
+_Atomic uintptr_t mp_stack_shim;
+
+bool
+mp_stack_is_incomplete(const char *frame)
 {
     const PyCodeObject *code = (const PyCodeObject *)mp_frame_code(frame);
     const uintptr_t first =
         mp_code_start(code) + (uintptr_t)code->_co_firsttraceable * 2;
     return mp_frame_owner(frame) != MP_FRAME_OWNER_GENERATOR && mp_frame_ip(frame) < first;
+}
+
+/* The interpreter's frame between a constructor's call and __init__: remember its code. */
+static bool
+is_shim(uintptr_t code)
+{
+    const PyCodeObject *object = (const PyCodeObject *)code;
+    if (object->co_filename != object->co_name) /* so in no code that was compiled */
+        return false;
+    atomic_store_explicit(&mp_stack_shim, code, memory_order_relaxed);
+    return true;
 }
 
 /* The frames to keep, innermost first, in self->frames; -1 when there is no memory.
@@ -19,20 +31,23 @@ collect(struct mp_thread *self, const PyThreadState *tstate)
 {
     uintptr_t last = 0, before_last = 0;
     size_t count = 0;
+    const char *frame = mp_stack_first(mp_frame_top(tstate), mp_stack_shim);
 
-    for (const char *frame = mp_frame_top(tstate); frame; frame = mp_frame_previous(frame)) {
+    if (frame && mp_stack_is_incomplete(frame))
+        frame = mp_frame_previous(frame);
+    for (; frame; frame = mp_frame_previous(frame)) {
         const uintptr_t code = mp_frame_code(frame);
-        if (!mp_frame_is_python(frame))
+        if (!mp_frame_is_python(frame) || is_shim(code))
             continue;
         if (code == last || code == before_last) {
-            frame = mp_frame_skip_folded(frame, last, before_last);
+            frame = mp_frame_skip_folded(frame, last, before_last, mp_stack_shim);
             if (count)
                 self->frames[count - 1].folded = true;
             continue;
         }
         before_last = last;
         last = code;
-        if (is_incomplete(frame))
+        if (mp_stack_is_incomplete(frame))
             continue;
         if (!mp_thread_reserve_frames(self, count + 1))
             return -1;

@@ -26,14 +26,31 @@
 uint32_t mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
                        struct mp_site site);
 
+/* Code of the frames that 3.13 and later put between a constructor's call and __init__, or 0:
+ * none was met yet. They are left out like the interpreter's own. */
+extern MP_HIDDEN _Atomic uintptr_t mp_stack_shim;
+
+/* A frame that has not begun its function yet: it makes its cells or its generator. CPython
+ * leaves it out of tracebacks. Only the innermost frame can be one, and the shim. */
+bool mp_stack_is_incomplete(const char *frame);
+
+/* The first frame of Python code from `frame` out. */
+static inline const char *
+mp_stack_first(const char *frame, uintptr_t shim)
+{
+    while (frame && (!mp_frame_is_python(frame) || mp_frame_code(frame) == shim))
+        frame = mp_frame_previous(frame);
+    return frame;
+}
+
 /* The last of the frames, from `frame` out, that are left out as recursion. */
 static inline const char *
-mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last)
+mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last, uintptr_t shim)
 {
     for (;;) {
         const char *next = mp_frame_previous(frame);
         if (!next || (mp_frame_is_python(next) && mp_frame_code(next) != last &&
-                      mp_frame_code(next) != before_last))
+                      mp_frame_code(next) != before_last && mp_frame_code(next) != shim))
             return frame;
         frame = next;
     }
@@ -46,14 +63,26 @@ mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last)
 static inline uint64_t
 mp_stack_hash(const PyThreadState *tstate, uint64_t hash)
 {
+    const uintptr_t shim =
+        MP_FRAME_HAS_CLEANUP ? atomic_load_explicit(&mp_stack_shim, memory_order_relaxed) : 0;
+    const uint64_t seed = hash;
     uintptr_t last = 0, before_last = 0;
+    bool checked = false;
 
     for (const char *frame = mp_frame_top(tstate); frame; frame = mp_frame_previous(frame)) {
         const uintptr_t code = mp_frame_code(frame);
-        if (MP_UNLIKELY(!mp_frame_is_python(frame)))
+        if (MP_UNLIKELY(!mp_frame_is_python(frame)) || MP_UNLIKELY(code == shim))
             continue;
         if (MP_UNLIKELY(code == last) || MP_UNLIKELY(code == before_last)) {
-            frame = mp_frame_skip_folded(frame, last, before_last);
+            const char *first = checked ? NULL : mp_stack_first(mp_frame_top(tstate), shim);
+            checked = true;
+            if (first && mp_stack_is_incomplete(first)) { /* then it folds nothing: begin again */
+                last = before_last = 0;
+                hash = seed * MP_HASH_FACTOR + mp_frame_ip(first);
+                frame = first;
+                continue;
+            }
+            frame = mp_frame_skip_folded(frame, last, before_last, shim);
             hash = hash * MP_HASH_FACTOR + MP_HASH_FOLD;
             continue;
         }

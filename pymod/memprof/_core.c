@@ -12,8 +12,6 @@
 #include "../../lib/sampler.h"
 #include "../../lib/tracer.h"
 
-static const unsigned long nanoseconds = 1000000000;
-
 PyObject *
 mp_core_raise(int status, const char *path, const char *why)
 {
@@ -178,92 +176,6 @@ core_heap_split(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
     return Py_BuildValue("(LL)", (long long)facts.traced_small, (long long)facts.traced_c_heap);
 }
 
-/* ---- the sampler --------------------------------------------------------------------------------- */
-
-/* Where the sampler writes the profile; changed only while it is stopped. */
-static struct {
-    char *path;
-    char *note;
-    size_t note_size;
-    bool series, failed; /* failed: the last write */
-} target;
-
-/* Called by the sampler's thread, without the GIL. A failed write leaves the older profile. */
-static void
-write_profile(void *unused)
-{
-    (void)unused;
-    struct mp_snapshot *snapshot = mp_freeze(target.series);
-    if (snapshot && target.note_size &&
-        mp_snapshot_set_note(snapshot, target.note, target.note_size) != MP_OK) {
-        mp_snapshot_free(snapshot);
-        return;
-    }
-    target.failed = !snapshot || mp_profile_write(snapshot, target.path) != MP_OK;
-    mp_snapshot_free(snapshot);
-}
-
-static bool
-set_target(const char *path, const char *note, size_t note_size)
-{
-    char *path_copy = path ? strdup(path) : NULL;
-    char *note_copy = note_size ? malloc(note_size) : NULL;
-    if ((path && !path_copy) || (note_size && !note_copy)) {
-        free(path_copy);
-        free(note_copy);
-        return false;
-    }
-    if (note_size)
-        memcpy(note_copy, note, note_size);
-    free(target.path);
-    free(target.note);
-    target.path = path_copy;
-    target.note = note_copy;
-    target.note_size = note_size;
-    return true;
-}
-
-static PyObject *
-core_sampler_start(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    const char *path, *note;
-    Py_ssize_t note_size;
-    double interval;
-    int series;
-    if (!PyArg_ParseTuple(args, "pzdy#:sampler_start", &series, &path, &interval, &note,
-                          &note_size))
-        return NULL;
-    if (mp_sampler_stop() || !set_target(path, note, (size_t)note_size))
-        return PyErr_NoMemory();
-    target.series = series;
-    const struct mp_sampler_options options = {
-        .series = series,
-        .call_interval = path ? (uint64_t)(interval * (double)nanoseconds) : 0,
-        .call = write_profile,
-    };
-    const int status = mp_sampler_start(&options);
-    if (status != MP_OK)
-        return mp_core_raise(status, NULL, NULL);
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-core_sampler_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
-{
-    bool ran;
-    Py_BEGIN_ALLOW_THREADS
-    ran = mp_sampler_stop();
-    Py_END_ALLOW_THREADS
-    return PyBool_FromLong(ran);
-}
-
-static PyObject *
-core_sampler_take(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
-{
-    mp_sampler_take();
-    Py_RETURN_NONE;
-}
-
 /* ---- the module ------------------------------------------------------------------------------------ */
 
 static const struct memprof_capsule capsule = {
@@ -291,10 +203,12 @@ static PyMethodDef functions[] = {
     {"take_snapshot", core_take_snapshot, METH_O, "take_snapshot(with_series) -> Snapshot"},
     {"read", core_read, METH_O, "read(path) -> Snapshot"},
     {"heap_split", core_heap_split, METH_NOARGS, "(small, large) bytes of live traced blocks"},
-    {"sampler_start", core_sampler_start, METH_VARARGS,
+    {"sampler_start", mp_core_sampler_start, METH_VARARGS,
      "sampler_start(series, path, interval, note): start the sampler's thread"},
-    {"sampler_stop", core_sampler_stop, METH_NOARGS, "Stop it; True when it ran."},
-    {"sampler_take", core_sampler_take, METH_NOARGS, "Take a checkpoint now."},
+    {"sampler_stop", mp_core_sampler_stop, METH_NOARGS, "Stop it; True when it ran."},
+    {"sampler_pause", mp_core_sampler_pause, METH_NOARGS, "Stop it for a fork."},
+    {"sampler_resume", mp_core_sampler_resume, METH_NOARGS, "After the fork, in the parent."},
+    {"sampler_take", mp_core_sampler_take, METH_NOARGS, "Take a checkpoint now."},
     {"traces", mp_core_traces, METH_O, "traces(limit): tracemalloc's raw traces"},
     {"object_stack", mp_core_object_stack, METH_O, "Frames of an object's allocation, or None."},
     {"run_code", mp_core_run_code, METH_VARARGS,

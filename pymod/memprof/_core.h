@@ -52,6 +52,13 @@ PyObject *mp_core_run_code(PyObject *module, PyObject *args);
 PyObject *mp_core_run_call(PyObject *module, PyObject *args);
 PyObject *mp_core_print_exception(PyObject *module, PyObject *error);
 
+/* The functions that concern the sampler's thread. */
+PyObject *mp_core_sampler_start(PyObject *module, PyObject *args);
+PyObject *mp_core_sampler_stop(PyObject *module, PyObject *unused);
+PyObject *mp_core_sampler_pause(PyObject *module, PyObject *unused);
+PyObject *mp_core_sampler_resume(PyObject *module, PyObject *unused);
+PyObject *mp_core_sampler_take(PyObject *module, PyObject *unused);
+
 /* What a module of its interpreter keeps. */
 struct mp_core_state {
     PyTypeObject *snapshot_type;

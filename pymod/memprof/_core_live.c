@@ -104,6 +104,10 @@ mp_core_traces(PyObject *Py_UNUSED(module), PyObject *limit)
     const Py_ssize_t frames = PyLong_AsSsize_t(limit);
     if (frames == -1 && PyErr_Occurred())
         return NULL;
+    if (frames < 1) {
+        PyErr_SetString(PyExc_ValueError, "limit must be 1 or more");
+        return NULL;
+    }
     struct blocks blocks = {0};
     struct mp_objects objects = {0};
     PyObject *list = NULL;
@@ -159,7 +163,7 @@ hide_callers(void)
 {
     PyThreadState *tstate = PyThreadState_Get();
     const struct hidden hidden = {tstate, mp_frame_top(tstate), mp_hook_quiet(false)};
-    if (MP_HAS_GIL)
+    if (MP_MAY_HIDE_FRAMES)
         mp_frame_set_top(tstate, mp_frame_outermost(tstate));
     return hidden;
 }
@@ -167,9 +171,11 @@ hide_callers(void)
 static void
 show_callers(const struct hidden *hidden)
 {
-    if (MP_HAS_GIL)
+    if (MP_MAY_HIDE_FRAMES)
         mp_frame_set_top(hidden->tstate, hidden->top);
     mp_hook_quiet(hidden->quiet);
+    if (MP_MAY_HIDE_FRAMES)
+        mp_frames_shown();
 }
 
 PyObject *

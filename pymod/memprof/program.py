@@ -166,7 +166,8 @@ def _prepare_script(program: Program) -> Callable[[], object]:
         return lambda: _run_module("__main__", False)
     code, loader = _read_script(path, filename)
     _set_path0(_script_directory(path))
-    main = _new_main(__file__=filename, __cached__=None, __loader__=loader)
+    cached = {} if sys.version_info >= (3, 15) else {"__cached__": None}
+    main = _new_main(__file__=filename, **cached, __loader__=loader)
     return lambda: _run_script(code, main)
 
 

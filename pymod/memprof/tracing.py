@@ -36,8 +36,8 @@ class Options(namedtuple("Options", "series output checkpoint notes")):
 
 _options: Options | None = None  # of the trace under way
 _first_output: str | None = None  # of the process that began it, not of a forked child
-_sampler_was_running = False  # between the two ends of a fork
 _registered = False
+_registered_with_multiprocessing = False  # by this process or one that it was forked from
 
 
 def start(
@@ -219,8 +219,8 @@ def _register() -> None:
         _registered = True
         atexit.register(_at_exit)
         os.register_at_fork(
-            before=_before_fork,
-            after_in_parent=_after_fork_in_parent,
+            before=_core.sampler_pause,
+            after_in_parent=_core.sampler_resume,
             after_in_child=_after_fork_in_child,
         )
 
@@ -228,16 +228,6 @@ def _register() -> None:
 def _at_exit() -> None:
     _core.sampler_stop()
     _core.shut_down()
-
-
-def _before_fork() -> None:
-    global _sampler_was_running
-    _sampler_was_running = _core.sampler_stop()
-
-
-def _after_fork_in_parent() -> None:
-    if _sampler_was_running:
-        _start_sampler()
 
 
 def _after_fork_in_child() -> None:
@@ -248,7 +238,7 @@ def _after_fork_in_child() -> None:
     if _options.output is not None:
         _options = _options._replace(output=f"{_first_output}.{os.getpid()}")
         _write_at_end_of_multiprocessing_child()
-    if _sampler_was_running:
+    if _core.sampler_stop():  # it was running, in the parent
         _start_sampler()
 
 
@@ -270,8 +260,10 @@ _anchor = _Anchor()
 
 def _write_at_end_of_multiprocessing_child() -> None:
     """A child of multiprocessing ends with os._exit; its finalizers are the last to run."""
+    global _registered_with_multiprocessing
     util = sys.modules.get("multiprocessing.util")
-    if util is not None:
+    if util is not None and not _registered_with_multiprocessing:
+        _registered_with_multiprocessing = True
         util.register_after_fork(
             _anchor, lambda _: util.Finalize(None, save_output, exitpriority=-1000)
         )

@@ -129,5 +129,20 @@ def executor_of_processes():
         print(len(set(pool.map(keep_in_child, range(3)))))
 
 
+def generation(left):
+    from multiprocessing import util
+
+    print("registered", len(util._afterfork_registry), flush=True)
+    if left:
+        process = multiprocessing.get_context("fork").Process(target=generation, args=(left - 1,))
+        process.start()
+        process.join()
+
+
+def generations_of_processes():
+    """Every process starts the next one."""
+    generation(4)
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]]()

@@ -435,9 +435,6 @@ cycle.cycle = cycle
 }  # fmt: skip
 MARKS = {
     "greenlets": pytest.mark.skipif(not find_spec("greenlet"), reason="greenlet is not installed"),
-    "numbers of the same": pytest.mark.xfail(
-        strict=True, reason="hook_realloc() settles what it took before a clear: live < 0"
-    ),
 }
 
 

@@ -103,6 +103,13 @@ def test_children_of_multiprocessing_write_theirs(trace_children, name, count):
         assert snapshot.facts["lost"] == 0
 
 
+def test_generations_of_multiprocessing_do_not_pile_up(trace_children):
+    result, _, _ = trace_children("generations_of_processes", "-q")
+    sizes = [int(line.split()[1]) for line in result.stdout.splitlines()]
+    assert len(sizes) == 5
+    assert max(sizes) <= sizes[0] + 1
+
+
 def test_fork_among_running_threads(trace_children):
     result, parent, children = trace_children("fork_among_threads")
     assert result.stdout.count("child ended with 3\n") == 5
@@ -118,11 +125,6 @@ def test_forking_program_is_as_without_memprof():
     assert traced == plain
 
 
-@pytest.mark.xfail(
-    sys.version_info >= (3, 13),
-    strict=True,
-    reason="tracing.py: the sampler's thread runs again when os.fork() counts the threads",
-)
 def test_fork_warns_of_no_thread_of_ours(trace_children):
     """os.fork() in __main__ warns where there is more than one thread."""
     result, _, _ = trace_children("child_that_exits", "-q")
