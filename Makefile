@@ -42,7 +42,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py lint install clean help \
-        check-asan check-ubsan check-tsan fuzz bench
+        check-pythons python-table check-asan check-ubsan check-tsan fuzz bench
 
 all: lib ext                ## build the C library and the extension
 
@@ -115,6 +115,12 @@ build/fuzz/linetable: tests/fuzz/fuzz_linetable.c lib/linetable.c lib/linetable.
 fuzz: build/fuzz/profile build/fuzz/linetable  ## the fuzzers (clang-14, libclang-rt-14-dev), FUZZ_SECONDS each
 	cd build/fuzz && for f in profile linetable; do ./$$f -max_total_time=$(FUZZ_SECONDS) \
 	  -max_len=4096 new_$$f ../../tests/fuzz/corpus_$$f || exit 1; done
+
+check-pythons:              ## the whole suite on PYTHONS; by default on all that .ci/pythons provides
+	@$(PYTHON) .ci/check_pythons.py $(PYTHONS)
+
+python-table:               ## the README's table of versions, from the last check-pythons
+	@$(PYTHON) .ci/python_table.py
 
 check-py: ext               ## pytest suite only
 	$(VENV_PYTHON) -m pytest tests/py -q
