@@ -161,6 +161,8 @@ memprof_track(unsigned int domain, uintptr_t address, size_t size)
     if (status != MP_OK)
         return status;
     status = record_tracked(domain, address, size, tracked_site(self, domain, size));
+    if (before == MP_GUARD_METERED && status == MP_OK)
+        mp_meter_alloc(&self->meter, address, size);
     mp_tracer_leave(self, before);
     return status;
 }
@@ -174,8 +176,11 @@ memprof_untrack(unsigned int domain, uintptr_t address)
     const int status = enter(&self, &before);
     if (status != MP_OK)
         return status;
-    if (mp_tracer_take_side(side_domain(domain), address, &entry))
+    if (mp_tracer_take_side(side_domain(domain), address, &entry)) {
         mp_tracer_settle(is_main(), &entry);
+        if (before == MP_GUARD_METERED)
+            mp_meter_free(&self->meter, entry.size);
+    }
     mp_tracer_leave(self, before);
     return MP_OK;
 }
@@ -191,11 +196,15 @@ memprof_move(unsigned int domain, uintptr_t old_address, uintptr_t new_address, 
         return status;
     if (mp_tracer_take_side(side_domain(domain), old_address, &entry)) {
         mp_tracer_settle(is_main(), &entry);
+        if (before == MP_GUARD_METERED)
+            mp_meter_free(&self->meter, entry.size);
         site = entry.word & MP_SITE_MASK;
     } else {
         site = tracked_site(self, domain, size);
     }
     status = record_tracked(domain, new_address, size, site);
+    if (before == MP_GUARD_METERED && status == MP_OK)
+        mp_meter_alloc(&self->meter, new_address, size);
     mp_tracer_leave(self, before);
     return status;
 }

@@ -38,6 +38,7 @@ detach(void *block)
 {
     struct mp_thread *self = block;
     mp_thread_current = NULL;
+    self->idle = MP_GUARD_FREE;
     atomic_store_explicit(&self->guard, 0, memory_order_relaxed);
     atomic_store_explicit(&self->in_use, false, memory_order_release);
 }
@@ -112,6 +113,7 @@ mp_thread_after_fork(void)
     struct mp_thread *block = atomic_load_explicit(&registry, memory_order_acquire);
     for (; block; block = block->next)
         if (block != mp_thread_current) {
+            block->idle = MP_GUARD_FREE;
             atomic_store_explicit(&block->guard, 0, memory_order_relaxed);
             atomic_store_explicit(&block->in_use, false, memory_order_relaxed);
         }

@@ -57,11 +57,23 @@ struct mp_frame_key {
     bool folded; /* frames of the same function, further out, were left out */
 };
 
+/* What the thread itself allocates and frees, for lib/py/lines.c. Counted only while the
+ * thread's idle guard is MP_GUARD_METERED; read and reset by the thread only. Bytes. */
+struct mp_meter {
+    uint64_t allocated, freed;
+    int64_t high;         /* maximum of allocated - freed since its user has set it */
+    int64_t high_before;  /* `high` without the allocation made last */
+    uintptr_t last;       /* the block allocated last */
+};
+
 struct mp_thread {
     _Atomic uint32_t guard;
     uint32_t generation; /* of the trace that the caches belong to, see tracer.h */
+    uint32_t idle;       /* `guard` outside of hooks: MP_GUARD_FREE or MP_GUARD_METERED */
     _Atomic bool in_use;
     struct mp_thread *next;       /* registry; fixed once published */
+    struct mp_meter meter;
+    void *activations;            /* of lib/py/lines.c; kept when the thread ends */
     struct mp_frame_key *frames;  /* scratch of the stack walk */
     size_t frame_capacity;
     char *text;                   /* scratch for encoding names */
@@ -82,7 +94,31 @@ enum {
     MP_GUARD_BELOW,     /* in the allocator below a hook, which may wait; touches nothing of ours */
     MP_GUARD_PROBING,   /* finding out whether hooks are reached */
     MP_GUARD_QUIET,     /* memprof's own work: allocations are left out */
+    MP_GUARD_METERED,   /* free, and the thread's meter counts too */
 };
+
+static inline int64_t
+mp_meter_net(const struct mp_meter *meter)
+{
+    return (int64_t)(meter->allocated - meter->freed);
+}
+
+static inline void
+mp_meter_alloc(struct mp_meter *meter, uintptr_t address, uint64_t size)
+{
+    meter->allocated += size;
+    meter->last = address;
+    meter->high_before = meter->high;
+    if (mp_meter_net(meter) > meter->high)
+        meter->high = mp_meter_net(meter);
+}
+
+static inline void
+mp_meter_free(struct mp_meter *meter, uint64_t size)
+{
+    meter->freed += size;
+    meter->last = 0;
+}
 
 /* No trace has this generation. */
 #define MP_NO_GENERATION UINT32_MAX

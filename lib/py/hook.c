@@ -43,25 +43,29 @@ caller_is_main(enum mp_kind kind)
 
 /* ---- entering and leaving a hook ---------------------------------------------------- */
 
+/* Each operation has two bodies, one for threads whose meter is off and one for the others;
+ * `idle` says which, and is the guard to leave behind. */
+
+static inline bool
+is_free(const struct mp_thread *self)
+{
+    return self && atomic_load_explicit(&self->guard, memory_order_relaxed) == MP_GUARD_FREE;
+}
+
+static inline bool
+is_metered(const struct mp_thread *self)
+{
+    return self && atomic_load_explicit(&self->guard, memory_order_relaxed) == MP_GUARD_METERED;
+}
+
 /* The calling thread is in a hook already, or probing, or quiet, or has no block. */
-static __attribute__((noinline)) struct mp_thread *
+static void
 pass_on(const struct mp_thread *self, enum mp_kind kind)
 {
     if (!self && mp_tracer_is_active())
         mp_tracer_lose();
     else if (self && atomic_load_explicit(&self->guard, memory_order_relaxed) == MP_GUARD_PROBING)
         probed |= 1u << kind;
-    return NULL;
-}
-
-/* The thread's block, when what happens now is recorded; NULL: the call is only passed on. */
-static inline __attribute__((always_inline)) struct mp_thread *
-enter(enum mp_kind kind)
-{
-    struct mp_thread *self = mp_thread_self();
-    if (MP_UNLIKELY(!self || atomic_load_explicit(&self->guard, memory_order_relaxed)))
-        return pass_on(self, kind);
-    return mp_tracer_enter(self, MP_GUARD_FREE) ? self : NULL;
 }
 
 /* The allocator below may wait, even for the GIL (tracemalloc's does): nobody waits for us
@@ -72,38 +76,22 @@ go_below(struct mp_thread *self)
     atomic_store_explicit(&self->guard, MP_GUARD_BELOW, memory_order_release);
 }
 
-/* enter() and go_below() in one, for a hook that has nothing to do before. */
-static inline __attribute__((always_inline)) struct mp_thread *
-enter_below(enum mp_kind kind)
-{
-    struct mp_thread *self = mp_thread_self();
-    if (MP_UNLIKELY(!self || atomic_load_explicit(&self->guard, memory_order_relaxed)))
-        return pass_on(self, kind);
-    if (MP_UNLIKELY(!mp_tracer_is_active()))
-        return NULL;
-    go_below(self);
-    return self;
-}
-
-/* Back from below: false when nothing is traced any more. */
-static inline bool
-come_back(struct mp_thread *self)
-{
-    return mp_tracer_enter(self, MP_GUARD_FREE);
-}
-
-static inline void
-leave(struct mp_thread *self)
-{
-    mp_tracer_leave(self, MP_GUARD_FREE);
-}
-
 static inline __attribute__((always_inline)) void
-record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size)
+record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size, uint32_t idle)
 {
     const struct caller caller = find_caller(kind);
     const uint32_t site = mp_stack_site(self, caller.tstate, kind, 0, size);
     mp_tracer_record(caller.main, (uintptr_t)block, size, site);
+    if (idle == MP_GUARD_METERED)
+        mp_meter_alloc(&self->meter, (uintptr_t)block, size);
+}
+
+static inline __attribute__((always_inline)) void
+settle(struct mp_thread *self, enum mp_kind kind, const struct mp_entry *entry, uint32_t idle)
+{
+    mp_tracer_settle(caller_is_main(kind), entry);
+    if (idle == MP_GUARD_METERED && (entry->word & MP_SITE_MASK))
+        mp_meter_free(&self->meter, entry->size);
 }
 
 /* A block goes away in a call that is only passed on: memprof's own thread of work still
@@ -123,76 +111,161 @@ forget_when_quiet(enum mp_kind kind, void *block)
 /* ---- the four operations --------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) void *
-hook_malloc(enum mp_kind kind, size_t size)
+traced_malloc(struct mp_thread *self, enum mp_kind kind, size_t size, uint32_t idle)
 {
     const PyMemAllocatorEx *below = &originals[kind];
-    struct mp_thread *self = enter_below(kind);
+    if (MP_UNLIKELY(!mp_tracer_is_active()))
+        return below->malloc(below->ctx, size);
+    go_below(self);
     void *block = below->malloc(below->ctx, size);
-    if (MP_LIKELY(self != NULL) && MP_LIKELY(come_back(self))) {
+    if (MP_LIKELY(mp_tracer_enter(self, idle))) {
         if (MP_LIKELY(block != NULL))
-            record(self, kind, block, size);
-        leave(self);
+            record(self, kind, block, size, idle);
+        mp_tracer_leave(self, idle);
     }
     return block;
 }
 
 static inline __attribute__((always_inline)) void *
-hook_calloc(enum mp_kind kind, size_t count, size_t size)
+traced_calloc(struct mp_thread *self, enum mp_kind kind, size_t count, size_t size, uint32_t idle)
 {
     const PyMemAllocatorEx *below = &originals[kind];
-    struct mp_thread *self = enter_below(kind);
+    if (MP_UNLIKELY(!mp_tracer_is_active()))
+        return below->calloc(below->ctx, count, size);
+    go_below(self);
     void *block = below->calloc(below->ctx, count, size);
-    if (MP_LIKELY(self != NULL) && MP_LIKELY(come_back(self))) {
+    if (MP_LIKELY(mp_tracer_enter(self, idle))) {
         if (MP_LIKELY(block != NULL))
-            record(self, kind, block, count * size);
-        leave(self);
+            record(self, kind, block, count * size, idle);
+        mp_tracer_leave(self, idle);
     }
     return block;
 }
 
 static inline __attribute__((always_inline)) void *
-hook_realloc(enum mp_kind kind, void *old, size_t size)
+traced_realloc(struct mp_thread *self, enum mp_kind kind, void *old, size_t size, uint32_t idle)
 {
     const PyMemAllocatorEx *below = &originals[kind];
-    struct mp_thread *self = enter(kind);
-    if (MP_UNLIKELY(!self)) {
-        forget_when_quiet(kind, old);
+    if (MP_UNLIKELY(!mp_tracer_enter(self, idle)))
         return below->realloc(below->ctx, old, size);
-    }
     struct mp_entry entry = {0};
     if (old)
         mp_tracer_take((uintptr_t)old, &entry);
     const uint32_t clears = atomic_load_explicit(&mp_tracer.clears, memory_order_relaxed);
     go_below(self);
     void *block = below->realloc(below->ctx, old, size);
-    if (MP_UNLIKELY(!come_back(self)))
+    if (MP_UNLIKELY(!mp_tracer_enter(self, idle)))
         return block;
     if (MP_UNLIKELY(atomic_load_explicit(&mp_tracer.clears, memory_order_relaxed) != clears))
         entry.word = 0; /* forgotten meanwhile */
     if (MP_LIKELY(block != NULL)) {
-        mp_tracer_settle(caller_is_main(kind), &entry);
-        record(self, kind, block, size);
+        settle(self, kind, &entry, idle);
+        record(self, kind, block, size, idle);
     } else if (old) {
         mp_tracer_put_back((uintptr_t)old, &entry);
     }
-    leave(self);
+    mp_tracer_leave(self, idle);
     return block;
+}
+
+static inline __attribute__((always_inline)) void
+traced_free(struct mp_thread *self, enum mp_kind kind, void *block, uint32_t idle)
+{
+    const PyMemAllocatorEx *below = &originals[kind];
+    if (MP_UNLIKELY(!mp_tracer_enter(self, idle))) {
+        below->free(below->ctx, block);
+        return;
+    }
+    if (idle == MP_GUARD_METERED) {
+        struct mp_entry entry;
+        mp_tracer_take((uintptr_t)block, &entry);
+        settle(self, kind, &entry, idle);
+    } else
+        mp_tracer_free(caller_is_main(kind), (uintptr_t)block);
+    go_below(self);
+    below->free(below->ctx, block);
+    mp_tracer_leave(self, idle);
+}
+
+/* ---- the same where the thread is not simply free ------------------------------------------- */
+
+static __attribute__((noinline)) void *
+other_malloc(enum mp_kind kind, size_t size)
+{
+    struct mp_thread *self = mp_thread_current;
+    if (is_metered(self))
+        return traced_malloc(self, kind, size, MP_GUARD_METERED);
+    pass_on(self, kind);
+    return originals[kind].malloc(originals[kind].ctx, size);
+}
+
+static __attribute__((noinline)) void *
+other_calloc(enum mp_kind kind, size_t count, size_t size)
+{
+    struct mp_thread *self = mp_thread_current;
+    if (is_metered(self))
+        return traced_calloc(self, kind, count, size, MP_GUARD_METERED);
+    pass_on(self, kind);
+    return originals[kind].calloc(originals[kind].ctx, count, size);
+}
+
+static __attribute__((noinline)) void *
+other_realloc(enum mp_kind kind, void *old, size_t size)
+{
+    struct mp_thread *self = mp_thread_current;
+    if (is_metered(self))
+        return traced_realloc(self, kind, old, size, MP_GUARD_METERED);
+    pass_on(self, kind);
+    forget_when_quiet(kind, old);
+    return originals[kind].realloc(originals[kind].ctx, old, size);
+}
+
+static __attribute__((noinline)) void
+other_free(enum mp_kind kind, void *block)
+{
+    struct mp_thread *self = mp_thread_current;
+    if (block && is_metered(self)) {
+        traced_free(self, kind, block, MP_GUARD_METERED);
+        return;
+    }
+    if (block)
+        pass_on(self, kind);
+    forget_when_quiet(kind, block);
+    originals[kind].free(originals[kind].ctx, block);
+}
+
+static inline __attribute__((always_inline)) void *
+hook_malloc(enum mp_kind kind, size_t size)
+{
+    struct mp_thread *self = mp_thread_self();
+    return MP_LIKELY(is_free(self)) ? traced_malloc(self, kind, size, MP_GUARD_FREE)
+                                    : other_malloc(kind, size);
+}
+
+static inline __attribute__((always_inline)) void *
+hook_calloc(enum mp_kind kind, size_t count, size_t size)
+{
+    struct mp_thread *self = mp_thread_self();
+    return MP_LIKELY(is_free(self)) ? traced_calloc(self, kind, count, size, MP_GUARD_FREE)
+                                    : other_calloc(kind, count, size);
+}
+
+static inline __attribute__((always_inline)) void *
+hook_realloc(enum mp_kind kind, void *old, size_t size)
+{
+    struct mp_thread *self = mp_thread_self();
+    return MP_LIKELY(is_free(self)) ? traced_realloc(self, kind, old, size, MP_GUARD_FREE)
+                                    : other_realloc(kind, old, size);
 }
 
 static inline __attribute__((always_inline)) void
 hook_free(enum mp_kind kind, void *block)
 {
-    const PyMemAllocatorEx *below = &originals[kind];
-    struct mp_thread *self = block ? enter(kind) : NULL;
-    if (MP_LIKELY(self != NULL))
-        mp_tracer_free(caller_is_main(kind), (uintptr_t)block);
+    struct mp_thread *self = block ? mp_thread_self() : NULL;
+    if (MP_LIKELY(is_free(self)))
+        traced_free(self, kind, block, MP_GUARD_FREE);
     else
-        forget_when_quiet(kind, block);
-    if (MP_LIKELY(self != NULL))
-        go_below(self);
-    below->free(below->ctx, block);
-    if (MP_LIKELY(self != NULL))
-        leave(self);
+        other_free(kind, block);
 }
 
 /* ---- the hooks: one adapter for each domain and operation ---------------------------------- */
@@ -319,8 +392,17 @@ mp_hook_quiet(bool quiet)
     if (!self)
         return false;
     const bool before = atomic_load_explicit(&self->guard, memory_order_relaxed) == MP_GUARD_QUIET;
-    atomic_store_explicit(&self->guard, quiet ? MP_GUARD_QUIET : MP_GUARD_FREE, memory_order_release);
+    atomic_store_explicit(&self->guard, quiet ? MP_GUARD_QUIET : self->idle, memory_order_release);
     return before;
+}
+
+void
+mp_hook_meter(struct mp_thread *self, bool on)
+{
+    const uint32_t before = self->idle;
+    self->idle = on ? MP_GUARD_METERED : MP_GUARD_FREE;
+    if (atomic_load_explicit(&self->guard, memory_order_relaxed) == before)
+        atomic_store_explicit(&self->guard, self->idle, memory_order_release);
 }
 
 void

@@ -12,7 +12,7 @@
 #ifndef MP_HOOK_H
 #define MP_HOOK_H
 
-#include "../mem.h"
+#include "../thread.h"
 
 /* Put the hooks in front of the allocators, unless they are in the chain already,
  * and let the tracer record. */
@@ -28,6 +28,9 @@ bool mp_hook_is_reached(void);
 /* Leave out what the calling thread allocates from now on, or no more: for memprof's own
  * Python objects. Frees are still recorded. Returns the state before, to be restored. */
 bool mp_hook_quiet(bool quiet);
+
+/* Let the calling thread's meter count, or no more. Not while the thread is in a hook. */
+void mp_hook_meter(struct mp_thread *self, bool on);
 
 /* The interpreter is shutting down: from now on a thread that is not attached to it has the
  * empty stack, for its thread state may be gone. */
