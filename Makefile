@@ -42,7 +42,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py lint install clean help \
-        check-pythons python-table check-asan check-ubsan check-tsan fuzz bench
+        check-pythons python-table check-asan check-ubsan check-tsan fuzz bench budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -60,7 +60,7 @@ demo: setup                 ## trace a small service that leaks, and print the l
 
 check: setup                ## cmocka and pytest suites
 	@$(MAKE) --no-print-directory lib ext
-	@$(MAKE) --no-print-directory lint check-c check-py
+	@$(MAKE) --no-print-directory lint check-c check-py budget
 
 $(VENV)/ready: pyproject.toml pymod/build_ext.py
 	test -x $(VENV_PYTHON) || $(PYTHON) -m venv $(VENV)
@@ -137,6 +137,9 @@ install: lib                ## install library, headers and pkg-config file unde
 	ln -sf libmemprof.so.0 $(DESTDIR)$(PREFIX)/lib/libmemprof.so
 	install -m 644 build/memprof.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 644 include/memprof/*.h $(DESTDIR)$(PREFIX)/include/memprof
+
+budget: ext                 ## instructions on fixed workloads against bench/budget.json (needs valgrind)
+	@$(VENV_PYTHON) bench/instructions.py --check
 
 BENCHMARKS ?= json_loads,deepcopy,float,xml_etree
 bench: setup                ## overhead and memory beside tracemalloc; BENCHMARKS=all for all
