@@ -81,9 +81,9 @@ memprof_get_traced(int64_t *current, int64_t *peak)
 {
     const bool active = mp_tracer_is_active();
     if (current)
-        *current = active ? mp_clock_now(&mp_tracer.clock) : 0;
+        *current = active ? mp_tracer_live() : 0;
     if (peak)
-        *peak = active ? atomic_load_explicit(&mp_tracer.clock.peak, memory_order_relaxed) : 0;
+        *peak = active ? mp_tracer_peak() : 0;
 }
 
 void

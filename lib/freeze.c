@@ -95,7 +95,7 @@ fill_facts(struct mp_facts *facts)
     facts->started_ns = atomic_load(&started);
     facts->duration_ns = time_of_day() - facts->started_ns;
     facts->traced = facts->total_bytes = facts->total_blocks = 0; /* sums over the rows */
-    facts->peak = atomic_load(&mp_tracer.clock.peak);
+    facts->peak = mp_tracer_peak();
     facts->lost = (int64_t)atomic_load(&mp_tracer.lost);
     facts->own = (int64_t)mp_tracer_memory();
     facts->rss = process.rss;

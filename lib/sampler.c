@@ -63,7 +63,7 @@ mp_sampler_take(void)
     const uint32_t sites = mp_table_count(&mp_tracer.depot.sites);
     struct mp_checkpoint checkpoint = {
         .time = begin - sampler.start,
-        .traced = mp_clock_now(&mp_tracer.clock),
+        .traced = mp_tracer_live(),
         .rss = mp_process_rss(),
     };
     struct mp_point *points = mp_mem_new((sites + 1) * sizeof *points);

@@ -1,10 +1,11 @@
 /* tally: bytes and blocks of every site, and who was live at the peak.
  *
- * A lane is an array of tallies with one writer at a time; a site's numbers are
- * the sums over the lanes. Two lanes serve an interpreter with a GIL:
+ * A lane is an array of tallies with one writer at a time, so plain arithmetic will
+ * do; a site's numbers are the sums over the lanes:
  *
- *   main lane      written by the thread that holds the GIL: plain arithmetic
- *   shared lane    written under a spin lock by everybody else
+ *   main lane       written by the thread that holds the main interpreter's GIL
+ *   a thread's own  written by that thread when it does not hold it; without a GIL, always
+ *   reserve lane    written under a spin lock by whoever gets no memory for a lane
  *
  * A block may be allocated in one lane and freed in another, so the live numbers
  * of a single lane can be negative; they wrap, and the sum is right.
@@ -15,7 +16,8 @@
  * sets `rising`; while it is set, what is live is what is live at the peak. The
  * first free after that clears it and advances the epoch: from then on the
  * copies describe that maximum. All of it needs events in one order: threads
- * without the GIL may be off by the events under way at the moment of the peak.
+ * without the GIL may be off by the events under way at the moment of the peak,
+ * and by what they have not told the clock yet (mp_tracer.slack).
  *
  * Invariant: at rest, live = allocated - freed equals the sum over the entries
  * of the shadow and side tables, for each site.
@@ -46,11 +48,12 @@ struct mp_lane {
     struct mp_tally *_Atomic chunks[MP_LANE_CHUNKS];
 };
 
-/* Bytes live now are main + shared; main has one writer, shared is atomic. */
+/* Bytes live now are main + shared; main has one writer, shared is atomic. What changes with
+ * each event has a cache line apart from what threads only look at. */
 struct mp_clock {
-    _Atomic int64_t main, shared;
-    _Atomic int64_t peak;
-    _Atomic uint32_t epoch;
+    _Alignas(64) _Atomic int64_t main;
+    _Atomic int64_t shared, peak;
+    _Alignas(64) _Atomic uint32_t epoch;
     _Atomic bool rising;
 };
 
@@ -133,17 +136,20 @@ mp_clock_move(struct mp_clock *clock, bool main, int64_t bytes)
     return now + atomic_load_explicit(&clock->shared, memory_order_relaxed);
 }
 
+/* The same for more bytes, which may make a new maximum. */
 static inline void
-mp_tally_alloc(struct mp_tally *tally, struct mp_clock *clock, bool main, size_t size)
+mp_clock_grow(struct mp_clock *clock, bool main, int64_t bytes)
 {
-    mp_tally_stamp(tally, clock);
-    mp_counter_add(&tally->allocated_bytes, size);
-    mp_counter_add(&tally->allocated_blocks, 1);
-    const int64_t now = mp_clock_move(clock, main, (int64_t)size);
-    if (now > atomic_load_explicit(&clock->peak, memory_order_relaxed)) {
+    const int64_t now = mp_clock_move(clock, main, bytes);
+    int64_t peak = atomic_load_explicit(&clock->peak, memory_order_relaxed);
+    if (now <= peak)
+        return;
+    if (main)
         atomic_store_explicit(&clock->peak, now, memory_order_relaxed);
-        atomic_store_explicit(&clock->rising, true, memory_order_relaxed);
-    }
+    else
+        while (now > peak && !atomic_compare_exchange_weak(&clock->peak, &peak, now))
+            ;
+    atomic_store_explicit(&clock->rising, true, memory_order_relaxed);
 }
 
 /* The maximum that was reached stands: what is live now was live at the peak. */
@@ -155,14 +161,38 @@ mp_clock_fall(struct mp_clock *clock)
     atomic_store_explicit(&clock->rising, false, memory_order_relaxed);
 }
 
+/* Count a block in a tally, and with it the blocks of its site. The clock is the caller's. */
 static inline void
-mp_tally_free(struct mp_tally *tally, struct mp_clock *clock, bool main, size_t size)
+mp_tally_add(struct mp_tally *tally, const struct mp_clock *clock, size_t size)
+{
+    mp_tally_stamp(tally, clock);
+    mp_counter_add(&tally->allocated_bytes, size);
+    mp_counter_add(&tally->allocated_blocks, 1);
+}
+
+/* The same for a block that goes; before the clock is told. */
+static inline void
+mp_tally_remove(struct mp_tally *tally, struct mp_clock *clock, size_t size)
 {
     if (MP_UNLIKELY(atomic_load_explicit(&clock->rising, memory_order_relaxed)))
         mp_clock_fall(clock);
     mp_tally_stamp(tally, clock);
     mp_counter_add(&tally->freed_bytes, size);
     mp_counter_add(&tally->freed_blocks, 1);
+}
+
+/* Both: tally and clock. */
+static inline void
+mp_tally_alloc(struct mp_tally *tally, struct mp_clock *clock, bool main, size_t size)
+{
+    mp_tally_add(tally, clock, size);
+    mp_clock_grow(clock, main, (int64_t)size);
+}
+
+static inline void
+mp_tally_free(struct mp_tally *tally, struct mp_clock *clock, bool main, size_t size)
+{
+    mp_tally_remove(tally, clock, size);
     mp_clock_move(clock, main, -(int64_t)size);
 }
 

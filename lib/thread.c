@@ -12,6 +12,7 @@
 _Thread_local struct mp_thread *mp_thread_current;
 
 static struct mp_thread *_Atomic registry; /* push-only list of all blocks */
+static _Atomic uint32_t attached;          /* blocks in use */
 static pthread_key_t exit_key;
 static bool has_exit_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -39,6 +40,7 @@ detach(void *block)
     struct mp_thread *self = block;
     mp_thread_current = NULL;
     self->idle = MP_GUARD_FREE;
+    atomic_fetch_sub(&attached, 1);
     atomic_store_explicit(&self->guard, 0, memory_order_relaxed);
     atomic_store_explicit(&self->in_use, false, memory_order_release);
 }
@@ -53,7 +55,7 @@ set_up(void)
 static struct mp_thread *
 reuse_block(void)
 {
-    struct mp_thread *block = atomic_load_explicit(&registry, memory_order_acquire);
+    struct mp_thread *block = mp_thread_first();
     for (; block; block = block->next) {
         bool expected = false;
         if (atomic_compare_exchange_strong(&block->in_use, &expected, true))
@@ -86,6 +88,7 @@ mp_thread_attach(void)
     if (!self)
         return NULL;
     mp_thread_current = self;
+    atomic_fetch_add(&attached, 1);
     self->generation = MP_NO_GENERATION;
     /* glibc allocates for a key beyond the first 32: libc's own, never hooked here */
     if (has_exit_key) /* otherwise the block stays taken when the thread ends */
@@ -93,11 +96,23 @@ mp_thread_attach(void)
     return self;
 }
 
+struct mp_thread *
+mp_thread_first(void)
+{
+    return atomic_load_explicit(&registry, memory_order_acquire);
+}
+
+uint32_t
+mp_thread_count(void)
+{
+    return atomic_load_explicit(&attached, memory_order_relaxed);
+}
+
 void
 mp_thread_quiesce(void)
 {
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-    struct mp_thread *block = atomic_load_explicit(&registry, memory_order_acquire);
+    struct mp_thread *block = mp_thread_first();
     for (int patience = 100; block; block = block->next) {
         if (block == mp_thread_current)
             continue;
@@ -110,7 +125,8 @@ mp_thread_quiesce(void)
 void
 mp_thread_after_fork(void)
 {
-    struct mp_thread *block = atomic_load_explicit(&registry, memory_order_acquire);
+    struct mp_thread *block = mp_thread_first();
+    atomic_store(&attached, mp_thread_current != NULL);
     for (; block; block = block->next)
         if (block != mp_thread_current) {
             block->idle = MP_GUARD_FREE;

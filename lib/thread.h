@@ -8,10 +8,10 @@
  * recorded twice and lets mp_thread_quiesce wait for hooks in flight.
  *
  * Locks: there are two in memprof, both spin locks, neither on the path of an
- * allocation made with the GIL held. They are ranked in the order below, are
- * never held across a call into Python, and are taken around fork().
- *     1. mp_tracer.shared_lane_lock    tallies of threads that hold no GIL
- *     2. mp_tracer.side.lock           the side table
+ * ordinary allocation. They are ranked in the order below, are never held across
+ * a call into Python, and are taken around fork().
+ *     1. mp_tracer.reserve_lock    tallies of threads that get no memory for theirs
+ *     2. mp_tracer.side.lock       the side table
  */
 #ifndef MP_THREAD_H
 #define MP_THREAD_H
@@ -71,6 +71,8 @@ struct mp_thread {
     uint32_t generation; /* of the trace that the caches belong to, see tracer.h */
     uint32_t idle;       /* `guard` outside of hooks: MP_GUARD_FREE or MP_GUARD_METERED */
     _Atomic bool in_use;
+    _Atomic int64_t pending; /* bytes of its lane that the clock was not told of yet */
+    struct mp_lane *_Atomic lane; /* tallies (tally.h), or NULL; stay when the thread ends */
     struct mp_thread *next;       /* registry; fixed once published */
     struct mp_meter meter;
     void *activations;            /* of lib/py/lines.c; kept when the thread ends */
@@ -122,6 +124,12 @@ mp_meter_free(struct mp_meter *meter, uint64_t size)
 
 /* No trace has this generation. */
 #define MP_NO_GENERATION UINT32_MAX
+
+/* All blocks there ever were, by `next`; those not in use hold what ended threads left. */
+struct mp_thread *mp_thread_first(void);
+
+/* Blocks in use: threads that met a hook and have not ended. */
+uint32_t mp_thread_count(void);
 
 /* Slow path of mp_thread_self. */
 struct mp_thread *mp_thread_attach(void);

@@ -38,8 +38,10 @@ struct mp_tracer {
     _Atomic uint64_t lost;        /* events that could not be recorded */
     struct mp_clock clock;
     struct mp_lane main_lane;
-    struct mp_lane shared_lane;
-    struct mp_spin shared_lane_lock;
+    struct mp_lane reserve_lane;
+    struct mp_spin reserve_lock;
+    bool has_gil;                 /* of the Python whose hooks record; true without any */
+    _Atomic int64_t slack;        /* bytes that a thread may keep from the clock */
     struct mp_side side;
     struct mp_depot depot;        /* made by the first start, kept for ever */
     struct mp_shadow shadow;
@@ -104,7 +106,8 @@ bool mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t
                            uint32_t site); /* false: lost, and counted as such */
 bool mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry);
 void mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry);
-bool mp_tracer_count_shared(uint32_t site, size_t size, bool alloc);
+bool mp_tracer_count_reserve(uint32_t site, size_t size, bool alloc);
+bool mp_tracer_count_own(uint32_t site, size_t size, bool alloc);
 
 /* Size of the blocks of a site with mp_site.small; 0 for other sites. */
 uint64_t mp_site_small_size(uint32_t site);
@@ -121,10 +124,10 @@ static inline __attribute__((always_inline)) bool
 mp_tracer_count_alloc(bool main, uint32_t site, size_t size)
 {
     if (MP_UNLIKELY(!main))
-        return mp_tracer_count_shared(site, size, true);
+        return mp_tracer_count_own(site, size, true);
     struct mp_tally *tally = mp_lane_find(&mp_tracer.main_lane, site);
-    if (MP_UNLIKELY(!tally)) { /* the shared lane first: a free must not need memory */
-        if (!mp_lane_reach(&mp_tracer.shared_lane, site))
+    if (MP_UNLIKELY(!tally)) { /* the reserve first: a free must not need memory */
+        if (!mp_lane_reach(&mp_tracer.reserve_lane, site))
             return false;
         tally = mp_lane_add(&mp_tracer.main_lane, site);
         if (!tally)
@@ -138,15 +141,14 @@ static inline __attribute__((always_inline)) void
 mp_tracer_count_free(bool main, uint32_t site, size_t size)
 {
     if (MP_UNLIKELY(!main)) {
-        if (!mp_tracer_count_shared(site, size, false))
-            mp_tracer_lose();
+        mp_tracer_count_own(site, size, false);
         return;
     }
     struct mp_tally *tally = mp_lane_reach(&mp_tracer.main_lane, site);
     if (MP_LIKELY(tally != NULL))
         mp_tally_free(tally, &mp_tracer.clock, true, size);
     else
-        mp_tracer_count_shared(site, size, false);
+        mp_tracer_count_reserve(site, size, false);
 }
 
 /* ---- events --------------------------------------------------------------------------- */
@@ -280,6 +282,10 @@ bool mp_tracer_mark_code(uintptr_t address);
 /* Visit every live block: site id, size in bytes, and address. Fuzzy while others record. */
 void mp_tracer_each(void (*visit)(uint32_t site, uint64_t size, uintptr_t address, void *data),
                     void *data);
+
+/* Bytes live now, and at most since the start; exact while all threads rest. */
+int64_t mp_tracer_live(void);
+int64_t mp_tracer_peak(void);
 
 /* Sums of a site's numbers over all lanes. */
 void mp_tracer_totals(uint32_t site, struct mp_totals *totals);

@@ -65,18 +65,26 @@ line_of(struct mp_thread *self, const PyCodeObject *code, int64_t offset)
                              offset);
 }
 
+/* The instructions may be a copy of the thread's, which dies before the code object does. */
+static bool
+mark_copy(const PyCodeObject *code, uintptr_t start)
+{
+    return start == (uintptr_t)code->co_code_adaptive || mp_tracer_mark_code(start);
+}
+
 static uint32_t
 resolve(struct mp_thread *self, const struct mp_frame_key *frame)
 {
     const PyCodeObject *code = (const PyCodeObject *)frame->code;
-    const int64_t offset = (int64_t)(frame->ip - mp_code_start(code));
+    const uintptr_t start = mp_code_start(code, frame->ip);
+    const int64_t offset = (int64_t)(frame->ip - start);
     struct mp_location location = {
         .first_line = (uint32_t)code->co_firstlineno,
         .line = line_of(self, code, offset),
     };
     if (!intern_text(self, code->co_filename, &location.file) ||
         !intern_text(self, code->co_qualname, &location.function) ||
-        !mp_tracer_mark_code(frame->code))
+        !mp_tracer_mark_code(frame->code) || !mark_copy(code, start))
         return 0;
     return mp_depot_location(&mp_tracer.depot, &location);
 }

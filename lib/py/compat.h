@@ -76,10 +76,19 @@ mp_frame_is_python(const char *frame)
     return !MP_FRAME_HAS_SHIMS || mp_frame_owner(frame) <= MP_FRAME_OWNER_LAST;
 }
 
-/* Address of a code object's first instruction. */
+/* Address of the first of the instructions that `ip` is one of. Without a GIL, threads run
+ * copies of their own from 3.14 on; each is a block of memory. */
 static inline uintptr_t
-mp_code_start(const PyCodeObject *code)
+mp_code_start(const PyCodeObject *code, uintptr_t ip)
 {
+#if !MP_HAS_GIL && PY_VERSION_HEX >= 0x030E0000
+    const _PyCodeArray *copies = _Py_atomic_load_ptr_acquire(&code->co_tlbc);
+    const uintptr_t size = (uintptr_t)Py_SIZE(code) * 2;
+    for (Py_ssize_t i = 1; copies && i < copies->size; i++) /* the first is the original */
+        if (copies->entries[i] && ip - (uintptr_t)copies->entries[i] < size)
+            return (uintptr_t)copies->entries[i];
+#endif
+    (void)ip;
     return (uintptr_t)code->co_code_adaptive;
 }
 

@@ -8,9 +8,10 @@ bool
 mp_stack_is_incomplete(const char *frame)
 {
     const PyCodeObject *code = (const PyCodeObject *)mp_frame_code(frame);
+    const uintptr_t ip = mp_frame_ip(frame);
     const uintptr_t first =
-        mp_code_start(code) + (uintptr_t)code->_co_firsttraceable * 2;
-    return mp_frame_owner(frame) != MP_FRAME_OWNER_GENERATOR && mp_frame_ip(frame) < first;
+        mp_code_start(code, ip) + (uintptr_t)code->_co_firsttraceable * 2;
+    return mp_frame_owner(frame) != MP_FRAME_OWNER_GENERATOR && ip < first;
 }
 
 /* The interpreter's frame between a constructor's call and __init__: remember its code. */
