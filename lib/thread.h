@@ -7,11 +7,12 @@
  * Guard: set while the thread is inside a hook. It stops nested calls from being
  * recorded twice and lets mp_thread_quiesce wait for hooks in flight.
  *
- * Locks: there are two in memprof, both spin locks, neither on the path of an
+ * Locks: there are three in memprof, all spin locks, none on the path of an
  * ordinary allocation. They are ranked in the order below, are never held across
  * a call into Python, and are taken around fork().
- *     1. mp_tracer.reserve_lock    tallies of threads that get no memory for theirs
- *     2. mp_tracer.side.lock       the side table
+ *     1. mp_tracer.life            start, stop and clear of the trace
+ *     2. mp_tracer.reserve_lock    tallies of threads that get no memory for theirs
+ *     3. mp_tracer.side.lock       the side table
  */
 #ifndef MP_THREAD_H
 #define MP_THREAD_H

@@ -12,6 +12,7 @@ enum { SLACK = 64 * 1024 };
 static void
 before_fork(void)
 {
+    mp_spin_lock(&mp_tracer.life);
     mp_spin_lock(&mp_tracer.reserve_lock);
     mp_spin_lock(&mp_tracer.side.lock);
 }
@@ -21,6 +22,7 @@ after_fork_in_parent(void)
 {
     mp_spin_unlock(&mp_tracer.side.lock);
     mp_spin_unlock(&mp_tracer.reserve_lock);
+    mp_spin_unlock(&mp_tracer.life);
 }
 
 static void

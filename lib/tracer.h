@@ -42,6 +42,7 @@ struct mp_tracer {
     struct mp_spin reserve_lock;
     bool has_gil;                 /* of the Python whose hooks record; true without any */
     _Atomic int64_t slack;        /* bytes that a thread may keep from the clock */
+    struct mp_spin life;          /* taken by whoever starts, stops or clears */
     struct mp_side side;
     struct mp_depot depot;        /* made by the first start, kept for ever */
     struct mp_shadow shadow;
@@ -56,6 +57,8 @@ struct mp_entry {
     uint32_t word; /* site and flags; 0: the block was not traced */
     uint64_t size;
 };
+
+/* These take no lock: the caller holds mp_tracer.life where others may call them, too. */
 
 /* Begin with empty tables. The caller lets it record when its hooks stand. */
 MP_WARN_UNUSED int mp_tracer_start(void);

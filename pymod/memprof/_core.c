@@ -32,27 +32,41 @@ mp_core_raise(int status, const char *path, const char *why)
 
 /* ---- the trace ------------------------------------------------------------------------------ */
 
-static PyObject *
-core_start(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+static int
+start(void)
 {
     if (mp_tracer_is_active())
-        Py_RETURN_NONE;
+        return MP_OK;
     const int status = mp_tracer_start();
     if (status != MP_OK)
-        return mp_core_raise(status, NULL, NULL);
+        return status;
     mp_freeze_start_clock();
     mp_sampler_reset();
     mp_hook_install();
+    return MP_OK;
+}
+
+/* Threads without a common GIL may be here at the same time. */
+static PyObject *
+core_start(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    mp_spin_lock(&mp_tracer.life);
+    const int status = start();
+    mp_spin_unlock(&mp_tracer.life);
+    if (status != MP_OK)
+        return mp_core_raise(status, NULL, NULL);
     Py_RETURN_NONE;
 }
 
 static PyObject *
 core_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
+    mp_spin_lock(&mp_tracer.life);
     if (mp_tracer_is_active()) {
         memprof_stop();
         mp_hook_remove();
     }
+    mp_spin_unlock(&mp_tracer.life);
     Py_RETURN_NONE;
 }
 
@@ -71,7 +85,9 @@ core_is_reached(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 static PyObject *
 core_clear(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
+    mp_spin_lock(&mp_tracer.life);
     memprof_clear();
+    mp_spin_unlock(&mp_tracer.life);
     Py_RETURN_NONE;
 }
 
