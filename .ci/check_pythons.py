@@ -161,6 +161,7 @@ def show(row: dict, required: bool) -> None:
 
 
 def main() -> int:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & had it ignored
     options = shlex.split(os.environ.get("MEMPROF_PYTEST", ""))
     required, rows = supported(), []
     for python in sys.argv[1:] or provide():

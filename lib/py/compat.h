@@ -42,6 +42,25 @@
 #endif
 
 enum { MP_FRAME_OWNER_GENERATOR = 1 };
+
+/* Where the table of offsets for debuggers, with which _PyRuntime begins, has its words: of a
+ * frame (previous, executable, instr_ptr, localsplus, owner) and others. 0: there is none. */
+#if PY_VERSION_HEX >= 0x030F0000
+#define MP_DEBUG_FRAME 320
+#define MP_DEBUG_CURRENT_FRAME 208
+#define MP_DEBUG_CODE_START 448
+#elif PY_VERSION_HEX >= 0x030E0000
+#define MP_DEBUG_FRAME 256
+#define MP_DEBUG_CURRENT_FRAME 208
+#define MP_DEBUG_CODE_START 384
+#elif PY_VERSION_HEX >= 0x030D0000
+#define MP_DEBUG_FRAME 232
+#define MP_DEBUG_CURRENT_FRAME 184
+#define MP_DEBUG_CODE_START 344
+#else
+#define MP_DEBUG_FRAME 0
+#endif
+#define MP_DEBUG_FREE_THREADED 16
 #define MP_FRAME_CODE_MASK (MP_FRAME_TAGGED ? ~(uintptr_t)7 : ~(uintptr_t)0)
 
 static inline const char *

@@ -9,6 +9,7 @@
 #include "../../lib/freeze.h"
 #include "../../lib/profile_file.h"
 #include "../../lib/py/hook.h"
+#include "../../lib/py/verify.h"
 #include "../../lib/sampler.h"
 #include "../../lib/tracer.h"
 
@@ -141,6 +142,22 @@ core_check(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
     return PyUnicode_FromString(why);
 }
 
+/* The offsets of frames; with other ones as arguments: None, or why they are wrong. */
+static PyObject *
+core_verify(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    struct mp_layout layout = mp_verify_layout();
+    char why[MP_VERIFY_TEXT];
+    if (PyTuple_GET_SIZE(args) == 0)
+        return Py_BuildValue("(nnnn)", layout.code, layout.previous, layout.ip, layout.owner);
+    if (!PyArg_ParseTuple(args, "nnnn:verify", &layout.code, &layout.previous, &layout.ip,
+                          &layout.owner))
+        return NULL;
+    if (mp_verify(&layout, why))
+        Py_RETURN_NONE;
+    return PyErr_Occurred() ? NULL : PyUnicode_FromString(why);
+}
+
 static PyObject *
 core_fail_nth(PyObject *Py_UNUSED(module), PyObject *count)
 {
@@ -215,6 +232,7 @@ static PyMethodDef functions[] = {
     {"shut_down", core_shut_down, METH_NOARGS, "The interpreter is about to end."},
     {"quiet", core_quiet, METH_O, "quiet(on) -> before: leave out this thread's allocations."},
     {"check", core_check, METH_NOARGS, "None, or which invariant is broken. For tests."},
+    {"verify", core_verify, METH_VARARGS, "Offsets of frames: None, or why wrong. For tests."},
     {"fail_nth", core_fail_nth, METH_O, "Let our n-th request for memory fail. For tests."},
     {"take_snapshot", core_take_snapshot, METH_O, "take_snapshot(with_series) -> Snapshot"},
     {"read", core_read, METH_O, "read(path) -> Snapshot"},
@@ -235,8 +253,27 @@ static PyMethodDef functions[] = {
 };
 
 static int
+refuse_strange_interpreter(void)
+{
+    const struct mp_layout layout = mp_verify_layout();
+    char why[MP_VERIFY_TEXT];
+    if (mp_verify(&layout, why))
+        return 0;
+    if (!PyErr_Occurred()) {
+        PyObject *name = PyUnicode_FromString("memprof"), *text = PyUnicode_FromString(why);
+        if (name && text) /* with the package's name `python -m` makes one line of it */
+            PyErr_SetImportError(text, name, NULL);
+        Py_XDECREF(name);
+        Py_XDECREF(text);
+    }
+    return -1;
+}
+
+static int
 core_exec(PyObject *module)
 {
+    if (refuse_strange_interpreter())
+        return -1;
     PyObject *c_api = PyCapsule_New((void *)&capsule, MEMPROF_CAPSULE, NULL);
     const int failed = PyModule_AddObjectRef(module, "c_api", c_api);
     Py_XDECREF(c_api);

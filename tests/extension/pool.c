@@ -225,5 +225,9 @@ PyInit_pool(void)
     PyObject *module = PyModule_Create(&definition);
     if (module && PyModule_AddIntConstant(module, "DOMAIN", DOMAIN))
         Py_CLEAR(module);
+#ifdef Py_GIL_DISABLED
+    if (module)
+        PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);
+#endif
     return module;
 }

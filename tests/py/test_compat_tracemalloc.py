@@ -259,7 +259,7 @@ def call_b(function, depth):
 def traceback_at(nframe):
     shim.start(nframe)
     block = allocate(1, call_a)
-    trace = next(trace for trace in shim.take_snapshot().traces if trace.size == len(block) + 33)
+    trace = next(trace for trace in shim.take_snapshot().traces if trace.size == sys.getsizeof(block))
     frames = shim.get_object_traceback(block)
     shim.stop()
     return trace.traceback, frames

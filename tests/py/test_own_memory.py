@@ -187,14 +187,14 @@ memprof.start(); storm(); memprof.stop()
 used = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGESIZE")
 kept = []
 for more in range(0, 60_000_000, 3_000_000):
-    resource.setrlimit(resource.RLIMIT_AS, (used + more, -1))
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.RLIM_INFINITY))
     try:
         memprof.start()
         kept.append(storm())
         memprof.take_snapshot().statistics("stack")
     except MemoryError:
         pass
-    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
     if memprof.is_tracing(): check()
     memprof.stop()
     del kept[::2]

@@ -136,7 +136,9 @@ def test_json_report_of_the_parent_only(tmp_path):
     run_traced(FORKING, "child_that_exits", memprof=("--format", "json", "-o", path))
     assert [path] == list(tmp_path.iterdir())
     rows = json.loads(path.read_text())["rows"]
-    assert rows[0]["function"] in ("keep_in_parent", "<listcomp>")
+    by_file = [row for row in rows if row["file"] == str(FORKING)]
+    assert by_file[0]["function"] in ("keep_in_parent", "<listcomp>")
+    assert_is_about(sum(row["bytes"] for row in by_file), PARENT_BYTES)
 
 
 # ---- threads -----------------------------------------------------------------------------

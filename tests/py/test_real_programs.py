@@ -150,7 +150,9 @@ def without_times(result: Result) -> Result:
 def test_pytest_on_the_tests_of_toolz(tmp_path, toolz):
     words = ("-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-v", "toolz")
     plain, traced, profiles = run_compared(tmp_path, *words, folders=toolz)
-    assert plain.status == 0 and re.search(r"\d{3} passed", plain.stdout)
+    # on 3.14 and later toolz fails two or three of its own tests
+    assert int(re.search(r"(\d+) passed", plain.stdout)[1]) >= 177
+    assert plain.status == (sys.version_info >= (3, 14))
     assert without_times(traced) == without_times(plain)
     assert_nothing_lost(profiles)
 

@@ -3,6 +3,7 @@
 import gc
 import os
 import pickle
+import sys
 import textwrap
 from collections import defaultdict
 
@@ -13,6 +14,7 @@ from memprof import Frame, Snapshot, Statistic, StatisticDiff, Traceback
 
 KEYS = ("line", "file", "function", "stack")
 METRICS = ("live", "peak", "total")
+KILOBYTE = sys.getsizeof(bytes(1000))
 
 
 @pytest.fixture(autouse=True)
@@ -167,6 +169,7 @@ WORLD = {
             def __init__(self, keep): keep.append(bytes(1000)); keep.append(bytes(1000))
     """,
 }
+WORLD_CALLS = ("one", "two", "other", "Five", "two", "Six", "three")
 IN_WORLD = [memprof.Filter(True, "world/*", all_frames=True)]
 
 
@@ -188,8 +191,9 @@ def live_in(world, *functions):
 
 @pytest.fixture
 def snapshot(world):
+    live_in(world, *WORLD_CALLS)  # the first calls allocate data of the code, on some versions
     memprof.start()
-    keep = live_in(world, "one", "two", "other", "Five", "two", "Six", "three")
+    keep = live_in(world, *WORLD_CALLS)
     taken = memprof.take_snapshot().filter_traces(IN_WORLD)
     del keep
     memprof.stop()
@@ -228,10 +232,10 @@ def test_groups_are_sums_of_stacks(snapshot, key, cumulative, metric):
 
 def test_live_blocks_of_the_small_world(snapshot):
     rows = {row.traceback[0]: (row.size, row.count) for row in snapshot.statistics("line")}
-    assert rows["world/a.py", 2, "one", False][0] >= 5 * 1033
-    assert rows["world/b.py", 7, "Five.__init__", False][0] >= 2 * 1033
+    assert rows["world/a.py", 2, "one", False][0] >= 5 * KILOBYTE
+    assert rows["world/b.py", 7, "Five.__init__", False][0] >= 2 * KILOBYTE
     functions = {row.traceback[0][:3]: row for row in snapshot.statistics("function", True)}
-    assert functions["world/a.py", 3, "two"].size >= 2 * (3 * 1033 + 33)
+    assert functions["world/a.py", 3, "two"].size >= 2 * (3 * KILOBYTE + sys.getsizeof(b""))
     assert ("world/b.py", 3, "four") in functions
     (folded,) = {
         row.traceback[-1]
@@ -245,12 +249,13 @@ def test_functions_of_one_name_are_told_apart_by_their_first_line(world):
     names = {}
     text = "def same(): return bytes(1000)\nfirst = same\ndef same(): return bytes(2000)\n"
     exec(compile(text, "world/same.py", "exec"), names)
+    keep = names["first"](), names["same"]()  # for the first calls see snapshot()
     memprof.start()
     keep = names["first"](), names["same"]()
     rows = memprof.take_snapshot().filter_traces(IN_WORLD).statistics("function")
     assert [(row.traceback[0][:3], row.size) for row in rows] == [
-        (("world/same.py", 3, "same"), 2033),
-        (("world/same.py", 1, "same"), 1033),
+        (("world/same.py", 3, "same"), KILOBYTE + 1000),
+        (("world/same.py", 1, "same"), KILOBYTE),
     ]
     del keep
 
