@@ -207,7 +207,7 @@ def without(pattern: str, result: Result) -> Result:
 # What differs, and why that is right.
 DIFFERENCES = {
     # ours is an extension module, and is named; from 3.14 on its functions are on the C stack
-    "crash_with_faulthandler": r"(?s)\n\n(Current thread's C stack trace|Extension modules: ).*",
+    "crash_with_faulthandler": r"(?s)\n(Current thread's C stack trace|Extension modules: ).*",
     "stderr_closed": r"object refcount : \d+",
     "unittests_of_the_module": r"(?<= in )\d\.\d+s",
     "error_recursion": DEPTH.pattern,
