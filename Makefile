@@ -42,7 +42,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py lint install clean help \
-        check-pythons python-table check-asan check-ubsan check-tsan fuzz bench budget
+        check-pythons python-table check-asan check-ubsan check-tsan fuzz bench bench-publish bench-micro budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -138,15 +138,27 @@ install: lib                ## install library, headers and pkg-config file unde
 	install -m 644 build/memprof.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 644 include/memprof/*.h $(DESTDIR)$(PREFIX)/include/memprof
 
-budget: ext                 ## instructions on fixed workloads against bench/budget.json (needs valgrind)
+budget: ext build/bench/micro ## instructions on fixed workloads against bench/budget.json (needs valgrind)
 	@$(VENV_PYTHON) bench/instructions.py --check
 
-BENCHMARKS ?= json_loads,deepcopy,float,xml_etree
-bench: setup                ## overhead and memory beside tracemalloc; BENCHMARKS=all for all
-	@$(MAKE) --no-print-directory ext
-	$(VENV_PYTHON) -m pip install -q --disable-pip-version-check pyperformance pyperf
-	$(VENV_PYTHON) bench/overhead.py --benchmarks $(BENCHMARKS) --output build/overhead.json
-	$(VENV_PYTHON) bench/memory.py
+# make bench BENCHMARKS=json_loads,float TOOLS=bare,memprof PARTS=overhead ROUNDS=3 PYTHON=python3.14
+BENCHMARKS ?= all
+TOOLS ?= all
+PARTS ?= all
+ROUNDS ?= 5
+bench: build/bench/micro    ## all benchmarks, in a virtual environment of their own (bench/README.md)
+	@$(PYTHON) bench/run.py --benchmarks $(BENCHMARKS) --tools $(TOOLS) --parts $(PARTS) --rounds $(ROUNDS)
+	@$(PYTHON) bench/report.py
+
+bench-publish:              ## put what "make bench" measured into README.md and bench/RESULTS.md
+	@$(PYTHON) bench/report.py --publish
+
+bench-micro: build/bench/micro ## nanoseconds of single operations of the tables, without Python
+	@build/bench/micro
+
+build/bench/micro: bench/micro.c $(LIB_SOURCES) $(HEADERS)
+	@mkdir -p build/bench
+	$(SAY) "  cc $<"; $(CC) $(BASE) -DNDEBUG -Ilib $< $(LIB_SOURCES) -o $@
 
 configure: configure.ac
 	autoconf

@@ -1,0 +1,116 @@
+"""A virtual environment for benchmarks: memprof of this tree, pyperformance and the other profilers.
+
+It belongs to the interpreter that runs this file, and is kept in build/ (bench-venv-3.14 and so
+on). What does not install is left out of the benchmarks with one line that says why.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PIP_SECONDS = 600  # for one package; some are compiled where there is no wheel
+
+VERSIONS = """import importlib.metadata, json
+print(json.dumps({d.metadata["Name"].lower().replace("_", "-"): d.version
+                  for d in importlib.metadata.distributions()}))"""
+
+
+def tag() -> str:
+    """Short name of the running interpreter: 3.14, or 3.13t when it is free-threaded."""
+    free = sysconfig.get_config_var("Py_GIL_DISABLED")
+    return f"{sys.version_info[0]}.{sys.version_info[1]}{'t' if free else ''}"
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def cpu_model() -> str:
+    try:
+        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else platform.machine()
+
+
+@dataclass
+class Environment:
+    """The virtual environment of the running interpreter."""
+
+    folder: Path = field(default_factory=lambda: ROOT / "build" / f"bench-venv-{tag()}")
+    missing: dict[str, str] = field(default_factory=dict)
+    """Package -> why it could not be installed."""
+
+    @property
+    def python(self) -> str:
+        return str(self.folder / "bin" / "python")
+
+    def make(self) -> None:
+        """Create it where it is not there yet, with memprof as it is in this tree now."""
+        if not (self.folder / "bin" / "python").exists():
+            say(f"making {self.folder.relative_to(ROOT)}")
+            venv.create(self.folder, with_pip=True, symlinks=True)
+        for packages in (["setuptools>=77", "wheel"], ["pyperformance", "pyperf", "psutil"]):
+            if problem := self.pip(*packages):
+                sys.exit(f"bench: cannot install {' '.join(packages)}: {problem}")
+        problem = self.pip("--no-build-isolation", "--no-deps", "--force-reinstall", str(ROOT))
+        if problem := problem or self.pip("rich"):
+            sys.exit(f"bench: memprof cannot be installed: {problem}")
+
+    def add(self, package: str) -> bool:
+        """Install a package that the benchmarks can do without."""
+        if self.version(package) is None and package not in self.missing:
+            if problem := self.pip(package):
+                self.missing[package] = problem
+                say(f"left out: {package} does not install: {problem}")
+        return package not in self.missing
+
+    def pip(self, *what: str) -> str | None:
+        """Install; None, or the last line of what went wrong."""
+        command = [self.python, "-m", "pip", "install", "-q", "--disable-pip-version-check",
+                   "--prefer-binary", *what]  # fmt: skip
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"took more than {PIP_SECONDS} s"
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        return ((lines or [done.stderr.strip() or "?"])[-1])[:160] if done.returncode else None
+
+    def versions(self) -> dict[str, str]:
+        """Distribution -> version of all that is installed."""
+        done = subprocess.run([self.python, "-c", VERSIONS], capture_output=True, text=True)
+        return json.loads(done.stdout)
+
+    def version(self, package: str) -> str | None:
+        return self.versions().get(package.lower().replace("_", "-"))
+
+    def benchmarks(self) -> Path:
+        """The folder of pyperformance's benchmark scripts."""
+        code = "import pyperformance, os; print(os.path.dirname(pyperformance.__file__))"
+        done = subprocess.run([self.python, "-c", code], capture_output=True, text=True, check=True)
+        return Path(done.stdout.strip()) / "data-files" / "benchmarks"
+
+
+def describe(environment: Environment) -> dict[str, object]:
+    """Where and with what a run was made."""
+    names = ("memprof-tracer", "pyperformance", "pyperf", "memray", "scalene", "filprofiler",
+             "memory-profiler")  # fmt: skip
+    installed = environment.versions()
+    return {
+        "python": sys.version.split()[0] + ("t" if tag().endswith("t") else ""),
+        "compiler": platform.python_compiler(),
+        "machine": f"{cpu_model()}, {os.cpu_count()} cores",
+        "packages": {name: installed[name] for name in names if name in installed},
+        "missing": environment.missing,
+    }

@@ -1,0 +1,164 @@
+"""Markdown tables of result documents (build/bench/*.json)."""
+
+from __future__ import annotations
+
+from tools import TOOLS
+
+MIB = 1 << 20
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def heading(document: dict) -> str:
+    """One line: where a run was made and with what."""
+    where = document["where"]
+    packages = ", ".join(f"{name} {version}" for name, version in where["packages"].items()
+                         if name != "memprof-tracer")  # fmt: skip
+    return f"CPython {where['python']} ({where['compiler']}), {where['machine']}; {packages}."
+
+
+# ---- overhead ----------------------------------------------------------------------------
+
+
+def overhead_by_tool(document: dict) -> str:
+    totals = document["overhead"]["totals"]
+    rows = [
+        [TOOLS[name].title, f"{one['geomean']:.2f}", f"{one['worst']:.2f} ({one['worst_benchmark']})",
+         str(one["benchmarks"])]
+        for name, one in sorted(totals.items(), key=lambda item: item[1]["geomean"])
+    ]  # fmt: skip
+    return table(["run time against no profiler", "geometric mean", "worst", "benchmarks"], rows)
+
+
+def overhead_by_version(documents: list[dict]) -> str:
+    rows = []
+    for document in documents:
+        one = document.get("overhead", {}).get("totals", {}).get("memprof")
+        if one:
+            rows.append([document["where"]["python"], f"{one['geomean']:.2f}",
+                         f"{one['worst']:.2f} ({one['worst_benchmark']})"])  # fmt: skip
+    return table(["memprof on CPython", "geometric mean", "worst"], rows)
+
+
+def overhead_by_benchmark(document: dict) -> str:
+    """With the spread of the rounds where it is more than a few per cent."""
+    benchmarks = document["overhead"]["benchmarks"]
+    shown = [name for name in TOOLS if name in document["overhead"]["totals"]]
+    rows = []
+    for name, one in benchmarks.items():
+        cells = []
+        for tool in shown:
+            found = one["ratios"].get(tool)
+            cells.append(f"{found['ratio']:.2f} ±{found['spread']:.2f}" if found else "failed")
+        rows.append([name, *cells])
+    for title, key in (("geometric mean", "geomean"), ("worst", "worst")):
+        cells = [f"**{document['overhead']['totals'][tool][key]:.2f}**" for tool in shown]
+        rows.append([f"**{title}**", *cells])
+    return table(["benchmark", *shown], rows)
+
+
+def failures(document: dict) -> list[str]:
+    """A line for each tool or benchmark that did not run."""
+    lines = [f"{package} does not install: {why}"
+             for package, why in document["where"]["missing"].items()]  # fmt: skip
+    for name, one in document.get("overhead", {}).get("benchmarks", {}).items():
+        lines += [f"{name} under {tool}: {why}" for tool, why in one["failures"].items()]
+    return lines
+
+
+# ---- the rest ------------------------------------------------------------------------------
+
+
+def memory(document: dict) -> str:
+    rows = []
+    tools: list[str] = []
+    for kinds in document["costs"]["memory"].values():
+        for peaks in kinds.values():
+            tools += [tool for tool in peaks if tool != "bare" and tool not in tools]
+    for count, kinds in document["costs"]["memory"].items():
+        for kind, peaks in kinds.items():
+            cells = [f"{peaks[tool] / peaks['bare']:.2f}×" if tool in peaks else "" for tool in tools]
+            rows.append([f"{int(count):,} {kind}", f"{peaks['bare'] / MIB:,.0f} MiB", *cells])
+    return table(["peak resident memory", "no profiler", *tools], rows)
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.1f} ms" if seconds < 0.1 else f"{seconds * 1000:,.0f} ms"
+
+
+def questions(document: dict) -> str:
+    part = document["costs"]["questions"]
+    titles = {"snapshot": "take a snapshot", "statistics": '`statistics("line")`',
+              "compare": '`compare_to(old, "line")`', "pause": "longest stop of another thread meanwhile",
+              "no_pause": "the same without a snapshot"}  # fmt: skip
+    rows = []
+    for what, title in titles.items():
+        cells = [milliseconds(part[tool][what]["median"]) if what in part[tool] else ""
+                 for tool in ("memprof", "tracemalloc")]  # fmt: skip
+        rows.append([title, *cells])
+    return table([f"with {part['blocks']:,} live blocks", "memprof", "tracemalloc"], rows)
+
+
+def startup(document: dict) -> str:
+    part = document["costs"]["startup"]
+    bare = part["bare"]["median"]
+    rows = [[f"`python -m {name} -c pass`" if name != "bare" else "`python -c pass`",
+             milliseconds(one["median"]),
+             "" if name == "bare" else f"+{milliseconds(one['median'] - bare)}"]
+            for name, one in part.items()]  # fmt: skip
+    return table(["start-up", "whole run", "over bare"], rows)
+
+
+def profiles(document: dict) -> str:
+    part = document["costs"]["profiles"]
+    tools = list(next(iter(part.values())))
+    rows = [[f"{int(loops):,} × the work", *(f"{sizes[tool] / 1024:,.0f} KiB" if tool in sizes else ""
+                                             for tool in tools)]
+            for loops, sizes in part.items()]  # fmt: skip
+    return table(["profile file", *tools], rows)
+
+
+def threads(document: dict) -> str:
+    part = document["costs"]["threads"]
+    counts = list(part["bare"])
+    rows = []
+    for tool, rates in part.items():
+        one = rates[counts[0]]["median"]
+        rows.append([tool, *(f"{rates[count]['median'] / 1e6:.2f} M/s ({rates[count]['median'] / one:.2f}×)"
+                             for count in counts)])  # fmt: skip
+    return table(["blocks allocated and freed", *(f"{count} threads" for count in counts)], rows)
+
+
+def depth(document: dict) -> str:
+    part = document["costs"]["depth"]
+    depths = list(part["bare"])
+    rows = []
+    for tool, costs in part.items():
+        cells = []
+        for deep in depths:
+            extra = costs[deep]["median"] - part["bare"][deep]["median"]
+            cells.append(f"{costs[deep]['median'] * 1e9:,.0f} ns"
+                         + (f" (+{extra * 1e9:,.0f})" if tool != "bare" else ""))  # fmt: skip
+        rows.append([tool, *cells])
+    return table(["one block, stack of", *(f"{deep} frames" for deep in depths)], rows)
+
+
+def micro(document: dict) -> str:
+    rows = [[name, f"{one['least']:.1f} ns", f"{one['median']:.1f} ns"]
+            for name, one in document["costs"]["micro"].items()]  # fmt: skip
+    return table(["one operation, in C", "least", "median"], rows)
+
+
+COSTS = {
+    "memory": memory,
+    "questions": questions,
+    "startup": startup,
+    "profiles": profiles,
+    "threads": threads,
+    "depth": depth,
+    "micro": micro,
+}
