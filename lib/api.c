@@ -139,7 +139,7 @@ tracked_site(struct mp_thread *self, unsigned int domain, size_t size)
     const struct mp_site empty = {.kind = MP_TRACKED, .domain = domain};
     if (mp_tracer.source.site)
         return mp_tracer.source.site(self, MP_TRACKED, domain, size);
-    return mp_depot_site(&mp_tracer.depot, &empty);
+    return mp_tracer_site(&empty);
 }
 
 static int

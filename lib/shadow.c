@@ -1,37 +1,20 @@
 #include "shadow.h"
 
-enum { CHUNK_BYTES = (MP_CHUNK_WORDS + 1) * sizeof(mp_word) };
+#include <string.h>
 
-static struct mp_shadow_middle *
-add_middle(struct mp_shadow *shadow, uintptr_t address)
-{
-    struct mp_shadow_middle *_Atomic *slot =
-        &shadow->root[address >> (MP_CHUNK_SHIFT + MP_MIDDLE_BITS)];
-    struct mp_shadow_middle *middle = atomic_load(slot);
-    if (middle)
-        return middle;
-    struct mp_shadow_middle *fresh = mp_mem_new_sparse(sizeof *fresh);
-    if (!fresh)
-        return NULL;
-    if (atomic_compare_exchange_strong(slot, &middle, fresh))
-        return fresh;
-    mp_mem_free_sparse(fresh, sizeof *fresh);
-    return middle;
-}
+enum { CHUNK_BYTES = (MP_CHUNK_WORDS + 1) * sizeof(mp_word) };
 
 mp_word *
 mp_shadow_add(struct mp_shadow *shadow, uintptr_t address)
 {
-    struct mp_shadow_middle *middle = add_middle(shadow, address);
-    if (!middle)
-        return NULL;
-    const uintptr_t index = address >> MP_CHUNK_SHIFT & ((1u << MP_MIDDLE_BITS) - 1);
-    mp_word *chunk = atomic_load(&middle->chunks[index]);
+    const uintptr_t index = address >> MP_CHUNK_SHIFT;
+    mp_word *chunk = atomic_load(&shadow->chunks[index]);
     if (!chunk) {
         mp_word *fresh = mp_mem_new_sparse(CHUNK_BYTES);
         if (!fresh)
             return NULL;
-        if (atomic_compare_exchange_strong(&middle->chunks[index], &chunk, fresh))
+        atomic_store(&shadow->used[index / MP_CHUNK_GROUP], true);
+        if (atomic_compare_exchange_strong(&shadow->chunks[index], &chunk, fresh))
             chunk = fresh;
         else
             mp_mem_free_sparse(fresh, CHUNK_BYTES);
@@ -45,15 +28,14 @@ static void
 each_chunk(const struct mp_shadow *shadow, void (*visit)(mp_word *chunk, uintptr_t base, void *data),
            void *data)
 {
-    for (uintptr_t r = 0; r < 1u << MP_ROOT_BITS; r++) {
-        struct mp_shadow_middle *middle = atomic_load(&shadow->root[r]);
-        if (!middle)
+    for (uintptr_t i = 0; i < MP_CHUNKS; i++) {
+        if (i % MP_CHUNK_GROUP == 0 && !atomic_load(&shadow->used[i / MP_CHUNK_GROUP])) {
+            i += MP_CHUNK_GROUP - 1; /* its page was never touched */
             continue;
-        for (uintptr_t m = 0; m < 1u << MP_MIDDLE_BITS; m++) {
-            mp_word *chunk = atomic_load(&middle->chunks[m]);
-            if (chunk)
-                visit(chunk, (r << MP_MIDDLE_BITS | m) << MP_CHUNK_SHIFT, data);
         }
+        mp_word *chunk = atomic_load(&shadow->chunks[i]);
+        if (chunk)
+            visit(chunk, i << MP_CHUNK_SHIFT, data);
     }
 }
 
@@ -84,14 +66,17 @@ walk_chunk(mp_word *chunk, uintptr_t base, void *data)
 {
     const uint32_t page_words = (uint32_t)(mp_mem_page() / sizeof(mp_word));
     uint64_t touched[MP_MEM_PAGES];
-    const bool known = mp_mem_touched((const void *)chunk, CHUNK_BYTES, touched);
+    bool known = false;
     uint32_t i = 0;
 
     for (uint32_t page = 0; page * page_words < MP_CHUNK_WORDS; page++) {
-        const uint32_t begin = page * page_words;
+        const uint32_t begin = page * page_words, left = MP_CHUNK_WORDS - begin;
+        const uint32_t batch = left / page_words < MP_MEM_PAGES ? left / page_words : MP_MEM_PAGES;
+        if (page % MP_MEM_PAGES == 0)
+            known = mp_mem_touched((const void *)(chunk + begin), batch * mp_mem_page(), touched);
         if (i < begin)
             i = begin;
-        if (!known || touched[page])
+        if (!known || touched[page % MP_MEM_PAGES])
             i = walk_words(chunk, i, begin + page_words, base, data);
     }
 }
@@ -129,6 +114,8 @@ void
 mp_shadow_destroy(struct mp_shadow *shadow)
 {
     each_chunk(shadow, free_chunk, NULL);
-    for (uintptr_t r = 0; r < 1u << MP_ROOT_BITS; r++)
-        mp_mem_free_sparse(atomic_exchange(&shadow->root[r], NULL), sizeof(struct mp_shadow_middle));
+    for (uintptr_t i = 0; i < MP_CHUNKS; i++)
+        if (atomic_load(&shadow->used[i / MP_CHUNK_GROUP]))
+            atomic_store(&shadow->chunks[i], NULL);
+    memset((void *)shadow->used, 0, sizeof shadow->used);
 }

@@ -1,8 +1,8 @@
 /* shadow: address -> {site, size} for every traced block.
  *
  * Not a hash table: memory is shadowed, one 32-bit word for each 16-byte granule,
- * in chunks that cover 4 MiB and are found through two small directories. Only
- * the shadow of memory that is really used is ever touched.
+ * in chunks that cover 64 MiB and are found through one directory. Only the shadow
+ * of memory that is really used is ever touched: the rest is address space.
  *
  *   block of 17 bytes or more    word 0: site      word 1: size
  *   block of 0 to 16 bytes       word 0: site | MP_SMALL (size belongs to the site)
@@ -35,20 +35,17 @@
 #define MP_SIZE_IN_SIDE UINT32_MAX /* word 1: the exact size is in the side table */
 
 enum {
-    MP_CHUNK_SHIFT = 22,
-    MP_MIDDLE_BITS = 12,
-    MP_ROOT_BITS = 13, /* 47-bit user addresses */
+    MP_CHUNK_SHIFT = 26,
+    MP_CHUNKS = 1 << (47 - MP_CHUNK_SHIFT), /* 47-bit user addresses */
     MP_CHUNK_WORDS = 1 << (MP_CHUNK_SHIFT - 4),
+    MP_CHUNK_GROUP = 512, /* a page of the directory */
 };
 
 typedef _Atomic uint32_t mp_word;
 
-struct mp_shadow_middle {
-    mp_word *_Atomic chunks[1 << MP_MIDDLE_BITS];
-};
-
 struct mp_shadow {
-    struct mp_shadow_middle *_Atomic root[1 << MP_ROOT_BITS];
+    mp_word *_Atomic chunks[MP_CHUNKS];
+    _Atomic bool used[MP_CHUNKS / MP_CHUNK_GROUP]; /* groups that have a chunk */
 };
 
 /* True for an address that the table can describe: a multiple of 16 below 2^47. */
@@ -62,13 +59,8 @@ mp_shadow_covers(uintptr_t address)
 static inline mp_word *
 mp_shadow_find(const struct mp_shadow *shadow, uintptr_t address)
 {
-    const struct mp_shadow_middle *middle =
-        atomic_load_explicit(&shadow->root[address >> (MP_CHUNK_SHIFT + MP_MIDDLE_BITS)],
-                             memory_order_acquire);
-    if (MP_UNLIKELY(!middle))
-        return NULL;
-    const uintptr_t index = address >> MP_CHUNK_SHIFT & ((1u << MP_MIDDLE_BITS) - 1);
-    mp_word *chunk = atomic_load_explicit(&middle->chunks[index], memory_order_acquire);
+    mp_word *chunk =
+        atomic_load_explicit(&shadow->chunks[address >> MP_CHUNK_SHIFT], memory_order_acquire);
     if (MP_UNLIKELY(!chunk))
         return NULL;
     return chunk + (address >> 4 & (MP_CHUNK_WORDS - 1));

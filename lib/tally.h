@@ -88,7 +88,16 @@ mp_clock_now(const struct mp_clock *clock)
 /* Slow path of mp_lane_reach. */
 struct mp_tally *mp_lane_add(struct mp_lane *lane, uint32_t site);
 
-/* The tally of a site, NULL where the lane has none. */
+/* The tally of a site that the lane has. */
+static inline struct mp_tally *
+mp_lane_at(const struct mp_lane *lane, uint32_t site)
+{
+    assert(site / MP_LANE_CHUNK < MP_LANE_CHUNKS && lane->chunks[site / MP_LANE_CHUNK]);
+    return atomic_load_explicit(&lane->chunks[site / MP_LANE_CHUNK], memory_order_acquire) +
+           site % MP_LANE_CHUNK;
+}
+
+/* The same, NULL where the lane has none. */
 static inline struct mp_tally *
 mp_lane_find(const struct mp_lane *lane, uint32_t site)
 {
@@ -137,7 +146,7 @@ mp_clock_move(struct mp_clock *clock, bool main, int64_t bytes)
 }
 
 /* The same for more bytes, which may make a new maximum. */
-static inline void
+static inline __attribute__((always_inline)) void
 mp_clock_grow(struct mp_clock *clock, bool main, int64_t bytes)
 {
     const int64_t now = mp_clock_move(clock, main, bytes);
@@ -182,14 +191,14 @@ mp_tally_remove(struct mp_tally *tally, struct mp_clock *clock, size_t size)
 }
 
 /* Both: tally and clock. */
-static inline void
+static inline __attribute__((always_inline)) void
 mp_tally_alloc(struct mp_tally *tally, struct mp_clock *clock, bool main, size_t size)
 {
     mp_tally_add(tally, clock, size);
     mp_clock_grow(clock, main, (int64_t)size);
 }
 
-static inline void
+static inline __attribute__((always_inline)) void
 mp_tally_free(struct mp_tally *tally, struct mp_clock *clock, bool main, size_t size)
 {
     mp_tally_remove(tally, clock, size);

@@ -147,21 +147,29 @@ mp_tracer_free_odd(bool main, uintptr_t address)
         mp_tracer_settle(main, &entry);
 }
 
-bool
-mp_tracer_count_reserve(uint32_t site, size_t size, bool alloc)
+uint32_t
+mp_tracer_site(const struct mp_site *site)
 {
-    mp_spin_lock(&mp_tracer.reserve_lock);
-    struct mp_tally *tally = mp_lane_reach(&mp_tracer.reserve_lane, site);
-    if (tally && alloc)
-        mp_tally_alloc(tally, &mp_tracer.clock, false, size);
-    else if (tally)
-        mp_tally_free(tally, &mp_tracer.clock, false, size);
-    mp_spin_unlock(&mp_tracer.reserve_lock);
-    return tally != NULL;
+    const uint32_t id = mp_depot_site(&mp_tracer.depot, site);
+    return id && mp_lane_reach(&mp_tracer.main_lane, id) &&
+                   mp_lane_reach(&mp_tracer.reserve_lane, id)
+               ? id
+               : 0;
 }
 
-/* The site's tally in the thread's own lane, NULL: there is no memory for it. As long as a
- * site has blocks it has a tally in the reserve: a free must not need memory. */
+static void
+count_reserve(uint32_t site, size_t size, bool alloc)
+{
+    mp_spin_lock(&mp_tracer.reserve_lock);
+    struct mp_tally *tally = mp_lane_at(&mp_tracer.reserve_lane, site);
+    if (alloc)
+        mp_tally_alloc(tally, &mp_tracer.clock, false, size);
+    else
+        mp_tally_free(tally, &mp_tracer.clock, false, size);
+    mp_spin_unlock(&mp_tracer.reserve_lock);
+}
+
+/* The site's tally in the thread's own lane, NULL: there is no memory for it. */
 static struct mp_tally *
 own_tally(struct mp_thread *self, uint32_t site)
 {
@@ -169,8 +177,6 @@ own_tally(struct mp_thread *self, uint32_t site)
     struct mp_tally *tally = lane ? mp_lane_find(lane, site) : NULL;
     if (MP_LIKELY(tally != NULL))
         return tally;
-    if (!mp_lane_reach(&mp_tracer.reserve_lane, site))
-        return NULL;
     if (!lane) {
         lane = mp_mem_new(sizeof *lane);
         atomic_store_explicit(&self->lane, lane, memory_order_release);
@@ -194,19 +200,20 @@ tell_clock(struct mp_thread *self, int64_t bytes)
     atomic_store_explicit(&self->pending, pending, memory_order_relaxed);
 }
 
-bool
+void
 mp_tracer_count_own(uint32_t site, size_t size, bool alloc)
 {
     struct mp_thread *self = mp_thread_self();
     struct mp_tally *tally = self ? own_tally(self, site) : NULL;
-    if (MP_UNLIKELY(!tally))
-        return mp_tracer_count_reserve(site, size, alloc);
+    if (MP_UNLIKELY(!tally)) {
+        count_reserve(site, size, alloc);
+        return;
+    }
     if (alloc)
         mp_tally_add(tally, &mp_tracer.clock, size);
     else
         mp_tally_remove(tally, &mp_tracer.clock, size);
     tell_clock(self, alloc ? (int64_t)size : -(int64_t)size);
-    return true;
 }
 
 bool
@@ -282,16 +289,37 @@ mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size
         mp_tracer_lose();
         return false;
     }
-    if (!mp_tracer_count_alloc(main, site, size)) {
-        mp_tracer_take_side(domain, address, &stale);
-        mp_tracer_lose();
-        return false;
-    }
+    mp_tracer_count_alloc(main, site, size);
     if (hooked)
         write_oversize(address, site);
     if (old.site)
         mp_tracer_count_free(main, old.site & MP_SITE_MASK, old.size);
     return true;
+}
+
+void
+mp_tracer_record_odd(bool main, uintptr_t address, size_t size, uint32_t site)
+{
+    if (!mp_shadow_covers(address) || size >= MP_SIZE_IN_SIDE) {
+        mp_tracer_record_side(main, MP_SIDE_HOOK, address, size, site);
+        return;
+    }
+    mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
+    if (words && mp_word_load(words) != 0) /* its free was hidden from us */
+        mp_tracer_evict(main, address);
+    if (words && size > MP_SMALL_MAX && mp_word_load(words + 1) != 0)
+        mp_tracer_free(main, address + MP_GRANULE);
+    if (!words || !site) {
+        mp_tracer_lose();
+        return;
+    }
+    mp_tracer_count_alloc(main, site, size);
+    if (size <= MP_SMALL_MAX) {
+        mp_word_store(words, site | MP_SMALL);
+        return;
+    }
+    mp_word_store(words, site);
+    mp_word_store(words + 1, (uint32_t)size);
 }
 
 void

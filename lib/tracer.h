@@ -109,8 +109,7 @@ bool mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t
                            uint32_t site); /* false: lost, and counted as such */
 bool mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry);
 void mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry);
-bool mp_tracer_count_reserve(uint32_t site, size_t size, bool alloc);
-bool mp_tracer_count_own(uint32_t site, size_t size, bool alloc);
+void mp_tracer_count_own(uint32_t site, size_t size, bool alloc);
 
 /* Size of the blocks of a site with mp_site.small; 0 for other sites. */
 uint64_t mp_site_small_size(uint32_t site);
@@ -123,35 +122,22 @@ void mp_tracer_evict(bool main, uintptr_t address);
 
 /* ---- tallies ------------------------------------------------------------------------ */
 
-static inline __attribute__((always_inline)) bool
+static inline __attribute__((always_inline)) void
 mp_tracer_count_alloc(bool main, uint32_t site, size_t size)
 {
-    if (MP_UNLIKELY(!main))
-        return mp_tracer_count_own(site, size, true);
-    struct mp_tally *tally = mp_lane_find(&mp_tracer.main_lane, site);
-    if (MP_UNLIKELY(!tally)) { /* the reserve first: a free must not need memory */
-        if (!mp_lane_reach(&mp_tracer.reserve_lane, site))
-            return false;
-        tally = mp_lane_add(&mp_tracer.main_lane, site);
-        if (!tally)
-            return false;
-    }
-    mp_tally_alloc(tally, &mp_tracer.clock, true, size);
-    return true;
+    if (MP_LIKELY(main))
+        mp_tally_alloc(mp_lane_at(&mp_tracer.main_lane, site), &mp_tracer.clock, true, size);
+    else
+        mp_tracer_count_own(site, size, true);
 }
 
 static inline __attribute__((always_inline)) void
 mp_tracer_count_free(bool main, uint32_t site, size_t size)
 {
-    if (MP_UNLIKELY(!main)) {
-        mp_tracer_count_own(site, size, false);
-        return;
-    }
-    struct mp_tally *tally = mp_lane_reach(&mp_tracer.main_lane, site);
-    if (MP_LIKELY(tally != NULL))
-        mp_tally_free(tally, &mp_tracer.clock, true, size);
+    if (MP_LIKELY(main))
+        mp_tally_free(mp_lane_at(&mp_tracer.main_lane, site), &mp_tracer.clock, true, size);
     else
-        mp_tracer_count_reserve(site, size, false);
+        mp_tracer_count_own(site, size, false);
 }
 
 /* ---- events --------------------------------------------------------------------------- */
@@ -223,29 +209,22 @@ mp_tracer_free(bool main, uintptr_t address)
     mp_tracer_count_free(main, word, size);
 }
 
+/* Slow path of mp_tracer_record: whatever is not a plain entry of two words in free ones. */
+void mp_tracer_record_odd(bool main, uintptr_t address, size_t size, uint32_t site);
+
 /* Record a new block. `site` must be that of this size (mp_site_small). 0: it is lost. */
 static inline __attribute__((always_inline)) void
 mp_tracer_record(bool main, uintptr_t address, size_t size, uint32_t site)
 {
-    if (MP_UNLIKELY(!mp_shadow_covers(address) || size >= MP_SIZE_IN_SIDE)) {
-        mp_tracer_record_side(main, MP_SIDE_HOOK, address, size, site);
+    mp_word *words = MP_LIKELY(mp_shadow_covers(address))
+                         ? mp_shadow_find(&mp_tracer.shadow, address)
+                         : NULL;
+    if (MP_UNLIKELY(!words || !site || size <= MP_SMALL_MAX || size >= MP_SIZE_IN_SIDE ||
+                    (mp_word_load(words) | mp_word_load(words + 1)))) {
+        mp_tracer_record_odd(main, address, size, site);
         return;
     }
-    mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
-    if (MP_UNLIKELY(!words) && !(words = mp_shadow_add(&mp_tracer.shadow, address)))
-        site = 0;
-    if (MP_UNLIKELY(words && mp_word_load(words) != 0)) /* its free was hidden from us */
-        mp_tracer_evict(main, address);
-    if (MP_UNLIKELY(words && size > MP_SMALL_MAX && mp_word_load(words + 1) != 0))
-        mp_tracer_free(main, address + MP_GRANULE);
-    if (MP_UNLIKELY(!site || !mp_tracer_count_alloc(main, site, size))) {
-        mp_tracer_lose();
-        return;
-    }
-    if (size <= MP_SMALL_MAX) {
-        mp_word_store(words, site | MP_SMALL);
-        return;
-    }
+    mp_tracer_count_alloc(main, site, size);
     mp_word_store(words, site);
     mp_word_store(words + 1, (uint32_t)size);
 }
@@ -272,6 +251,10 @@ mp_site_small(size_t size)
 {
     return size <= MP_SMALL_MAX ? (uint16_t)(size + 1) : 0;
 }
+
+/* Id of a site, which has its tallies in the main and the reserve lane from now on: events
+ * need no memory for theirs. 0 when there is no memory. Sites come from here only. */
+uint32_t mp_tracer_site(const struct mp_site *site);
 
 /* ---- questions ---------------------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@ static const PyMemAllocatorDomain domains[3] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_M
                                                 PYMEM_DOMAIN_OBJ};
 static PyInterpreterState *main_interpreter;
 static _Atomic bool many_interpreters; /* one that is not `main_interpreter` was seen */
+static _Atomic uint32_t guarded_frees; /* threads with a meter, and one for many interpreters */
 static _Atomic bool shutting_down; /* thread states of detached threads may be gone */
 static unsigned probed; /* bits of kinds; written while probing, with the GIL held */
 
@@ -18,14 +19,21 @@ struct caller {
     bool main;                   /* may write the main lane */
 };
 
+static __attribute__((noinline)) void
+note_interpreter(void)
+{
+    if (!atomic_exchange(&many_interpreters, true))
+        atomic_fetch_add(&guarded_frees, 1);
+}
+
 static inline __attribute__((always_inline)) struct caller
 find_caller(enum mp_kind kind)
 {
     bool attached = true;
     const PyThreadState *tstate = kind == MP_RAW ? mp_tstate_any(&attached) : mp_tstate_attached();
     struct caller caller = {tstate, attached && mp_tstate_is_main(tstate, main_interpreter)};
-    if (MP_UNLIKELY(!caller.main && attached && tstate))
-        atomic_store_explicit(&many_interpreters, true, memory_order_relaxed);
+    if (MP_UNLIKELY(MP_HAS_GIL && !caller.main && attached && tstate))
+        note_interpreter();
     if (!attached && atomic_load_explicit(&shutting_down, memory_order_relaxed))
         caller.tstate = NULL;
     return caller;
@@ -114,8 +122,6 @@ static inline __attribute__((always_inline)) void *
 traced_malloc(struct mp_thread *self, enum mp_kind kind, size_t size, uint32_t idle)
 {
     const PyMemAllocatorEx *below = &originals[kind];
-    if (MP_UNLIKELY(!mp_tracer_is_active()))
-        return below->malloc(below->ctx, size);
     go_below(self);
     void *block = below->malloc(below->ctx, size);
     if (MP_LIKELY(mp_tracer_enter(self, idle))) {
@@ -130,8 +136,6 @@ static inline __attribute__((always_inline)) void *
 traced_calloc(struct mp_thread *self, enum mp_kind kind, size_t count, size_t size, uint32_t idle)
 {
     const PyMemAllocatorEx *below = &originals[kind];
-    if (MP_UNLIKELY(!mp_tracer_is_active()))
-        return below->calloc(below->ctx, count, size);
     go_below(self);
     void *block = below->calloc(below->ctx, count, size);
     if (MP_LIKELY(mp_tracer_enter(self, idle))) {
@@ -258,14 +262,28 @@ hook_realloc(enum mp_kind kind, void *old, size_t size)
                                     : other_realloc(kind, old, size);
 }
 
-static inline __attribute__((always_inline)) void
-hook_free(enum mp_kind kind, void *block)
+static __attribute__((noinline)) void
+guarded_free(enum mp_kind kind, void *block)
 {
     struct mp_thread *self = block ? mp_thread_self() : NULL;
     if (MP_LIKELY(is_free(self)))
         traced_free(self, kind, block, MP_GUARD_FREE);
     else
         other_free(kind, block);
+}
+
+/* With the GIL held nobody clears or stops the trace meanwhile, and whatever the allocator
+ * below frees in turn has no entry any more: no guard, and nothing left to do afterwards. */
+static inline __attribute__((always_inline)) void
+hook_free(enum mp_kind kind, void *block)
+{
+    if (MP_UNLIKELY(!MP_HAS_GIL || kind == MP_RAW ||
+                    atomic_load_explicit(&guarded_frees, memory_order_relaxed))) {
+        guarded_free(kind, block);
+        return;
+    }
+    mp_tracer_free(true, (uintptr_t)block);
+    originals[kind].free(originals[kind].ctx, block);
 }
 
 /* ---- the hooks: one adapter for each domain and operation ---------------------------------- */
@@ -402,6 +420,7 @@ mp_hook_meter(struct mp_thread *self, bool on)
 {
     const uint32_t before = self->idle;
     self->idle = on ? MP_GUARD_METERED : MP_GUARD_FREE;
+    atomic_fetch_add(&guarded_frees, (self->idle == MP_GUARD_METERED) - (before == MP_GUARD_METERED));
     if (atomic_load_explicit(&self->guard, memory_order_relaxed) == before)
         atomic_store_explicit(&self->guard, self->idle, memory_order_release);
 }

@@ -2,26 +2,16 @@
 
 #include "code.h"
 
-_Atomic uintptr_t mp_stack_shim;
-
-bool
-mp_stack_is_incomplete(const char *frame)
-{
-    const PyCodeObject *code = (const PyCodeObject *)mp_frame_code(frame);
-    const uintptr_t ip = mp_frame_ip(frame);
-    const uintptr_t first =
-        mp_code_start(code, ip) + (uintptr_t)code->_co_firsttraceable * 2;
-    return mp_frame_owner(frame) != MP_FRAME_OWNER_GENERATOR && ip < first;
-}
+_Atomic uintptr_t mp_stack_cleanup;
 
 /* The interpreter's frame between a constructor's call and __init__: remember its code. */
 static bool
-is_shim(uintptr_t code)
+is_cleanup(uintptr_t code)
 {
     const PyCodeObject *object = (const PyCodeObject *)code;
     if (object->co_filename != object->co_name) /* so in no code that was compiled */
         return false;
-    atomic_store_explicit(&mp_stack_shim, code, memory_order_relaxed);
+    atomic_store_explicit(&mp_stack_cleanup, code, memory_order_relaxed);
     return true;
 }
 
@@ -32,24 +22,22 @@ collect(struct mp_thread *self, const PyThreadState *tstate)
 {
     uintptr_t last = 0, before_last = 0;
     size_t count = 0;
-    const char *frame = mp_stack_first(mp_frame_top(tstate), mp_stack_shim);
+    const char *frame = mp_frame_first(mp_frame_top(tstate));
 
-    if (frame && mp_stack_is_incomplete(frame))
+    if (frame && mp_frame_is_incomplete(frame))
         frame = mp_frame_previous(frame);
     for (; frame; frame = mp_frame_previous(frame)) {
         const uintptr_t code = mp_frame_code(frame);
-        if (!mp_frame_is_python(frame) || is_shim(code))
+        if (!mp_frame_is_python(frame) || (MP_FRAME_HAS_CLEANUP && is_cleanup(code)))
             continue;
         if (code == last || code == before_last) {
-            frame = mp_frame_skip_folded(frame, last, before_last, mp_stack_shim);
+            frame = mp_frame_skip_folded(frame, last, before_last);
             if (count)
                 self->frames[count - 1].folded = true;
             continue;
         }
         before_last = last;
         last = code;
-        if (mp_stack_is_incomplete(frame))
-            continue;
         if (!mp_thread_reserve_frames(self, count + 1))
             return -1;
         self->frames[count++] = (struct mp_frame_key){code, mp_frame_ip(frame), false};
@@ -96,7 +84,7 @@ mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash
     const ptrdiff_t count = tstate ? collect(self, tstate) : 0;
     if (count < 0 || !intern_frames(self, count, &site.stack))
         return 0;
-    const uint32_t id = mp_depot_site(&mp_tracer.depot, &site);
+    const uint32_t id = mp_tracer_site(&site);
     if (!id)
         return 0;
     struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];

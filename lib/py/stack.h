@@ -28,29 +28,47 @@ uint32_t mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint
 
 /* Code of the frames that 3.13 and later put between a constructor's call and __init__, or 0:
  * none was met yet. They are left out like the interpreter's own. */
-extern MP_HIDDEN _Atomic uintptr_t mp_stack_shim;
+extern MP_HIDDEN _Atomic uintptr_t mp_stack_cleanup;
+
+static inline bool
+mp_frame_is_cleanup(uintptr_t code)
+{
+    return MP_FRAME_HAS_CLEANUP &&
+           code == atomic_load_explicit(&mp_stack_cleanup, memory_order_relaxed);
+}
 
 /* A frame that has not begun its function yet: it makes its cells or its generator. CPython
- * leaves it out of tracebacks. Only the innermost frame can be one, and the shim. */
-bool mp_stack_is_incomplete(const char *frame);
+ * leaves it out of tracebacks. Only the innermost frame can be one. */
+static inline bool
+mp_frame_is_incomplete(const char *frame)
+{
+    const PyCodeObject *code = (const PyCodeObject *)mp_frame_code(frame);
+    const uintptr_t ip = mp_frame_ip(frame);
+    const uintptr_t first =
+        mp_code_start(code, ip) + (uintptr_t)code->_co_firsttraceable * 2;
+    return mp_frame_owner(frame) != MP_FRAME_OWNER_GENERATOR && ip < first;
+}
 
 /* The first frame of Python code from `frame` out. */
 static inline const char *
-mp_stack_first(const char *frame, uintptr_t shim)
+mp_frame_first(const char *frame)
 {
-    while (frame && (!mp_frame_is_python(frame) || mp_frame_code(frame) == shim))
+    while (frame && (!mp_frame_is_python(frame) || mp_frame_is_cleanup(mp_frame_code(frame))))
         frame = mp_frame_previous(frame);
     return frame;
 }
 
 /* The last of the frames, from `frame` out, that are left out as recursion. */
 static inline const char *
-mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last, uintptr_t shim)
+mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last)
 {
     for (;;) {
         const char *next = mp_frame_previous(frame);
-        if (!next || (mp_frame_is_python(next) && mp_frame_code(next) != last &&
-                      mp_frame_code(next) != before_last && mp_frame_code(next) != shim))
+        if (!next)
+            return frame;
+        const uintptr_t code = mp_frame_code(next);
+        if (code != last && code != before_last && mp_frame_is_python(next) &&
+            !mp_frame_is_cleanup(code))
             return frame;
         frame = next;
     }
@@ -59,30 +77,30 @@ mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last, u
 #define MP_HASH_FACTOR 0x9e3779b97f4a7c15u
 #define MP_HASH_FOLD 0x5851f42d4c957f2du
 
-/* Hash of the stack, with the frames that mp_stack_miss will keep. */
+/* Hash of the stack, with the frames that mp_stack_miss will keep: and of an incomplete one,
+ * which costs less than to find out for each stack. Where it would fold another it is left out. */
 static inline uint64_t
-mp_stack_hash(const PyThreadState *tstate, uint64_t hash)
+mp_stack_hash(const PyThreadState *tstate, const uint64_t seed)
 {
-    const uintptr_t shim =
-        MP_FRAME_HAS_CLEANUP ? atomic_load_explicit(&mp_stack_shim, memory_order_relaxed) : 0;
-    const uint64_t seed = hash;
     uintptr_t last = 0, before_last = 0;
-    bool checked = false;
+    uint64_t hash = seed;
+    const char *frame = mp_frame_first(mp_frame_top(tstate));
+    const char *first = frame;
 
-    for (const char *frame = mp_frame_top(tstate); frame; frame = mp_frame_previous(frame)) {
+    for (; frame; frame = mp_frame_previous(frame)) {
         const uintptr_t code = mp_frame_code(frame);
-        if (MP_UNLIKELY(!mp_frame_is_python(frame)) || MP_UNLIKELY(code == shim))
+        if (MP_UNLIKELY(!mp_frame_is_python(frame)) || MP_UNLIKELY(mp_frame_is_cleanup(code)))
             continue;
         if (MP_UNLIKELY(code == last) || MP_UNLIKELY(code == before_last)) {
-            const char *first = checked ? NULL : mp_stack_first(mp_frame_top(tstate), shim);
-            checked = true;
-            if (first && mp_stack_is_incomplete(first)) { /* then it folds nothing: begin again */
-                last = before_last = 0;
+            if (first && mp_frame_is_incomplete(first)) { /* begin again behind it */
                 hash = seed * MP_HASH_FACTOR + mp_frame_ip(first);
+                last = before_last = 0;
                 frame = first;
+                first = NULL;
                 continue;
             }
-            frame = mp_frame_skip_folded(frame, last, before_last, shim);
+            first = NULL;
+            frame = mp_frame_skip_folded(frame, last, before_last);
             hash = hash * MP_HASH_FACTOR + MP_HASH_FOLD;
             continue;
         }
@@ -99,7 +117,8 @@ static inline uint32_t
 mp_stack_site(struct mp_thread *self, const PyThreadState *tstate, enum mp_kind kind,
               uint32_t domain, size_t size)
 {
-    const uint16_t small = kind == MP_TRACKED ? 0 : mp_site_small(size);
+    const uint16_t small =
+        MP_LIKELY(kind == MP_TRACKED || size > MP_SMALL_MAX) ? 0 : mp_site_small(size);
     const uint64_t seed = ((uint64_t)domain << 16 | (uint64_t)small << 4 | kind) + 1;
     const uint64_t hash = tstate ? mp_stack_hash(tstate, seed) : seed;
 

@@ -175,7 +175,7 @@ site_of_line(struct mp_thread *self, enum mp_kind kind, uint32_t domain, size_t 
         mp_depot_location(&mp_tracer.depot, &(struct mp_location){.line = line});
     const struct mp_site site = {.stack = mp_depot_stack(&mp_tracer.depot, 0, location),
                                  .domain = domain, .kind = (uint16_t)kind};
-    return mp_depot_site(&mp_tracer.depot, &site);
+    return mp_tracer_site(&site);
 }
 
 static void

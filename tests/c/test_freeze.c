@@ -46,7 +46,7 @@ site_of(uint32_t stack, enum mp_kind kind, size_t size)
 {
     const struct mp_site key = {.stack = stack, .kind = (uint16_t)kind,
                                 .small = kind == MP_TRACKED ? 0 : mp_site_small(size)};
-    const uint32_t site = mp_depot_site(&mp_tracer.depot, &key);
+    const uint32_t site = mp_tracer_site(&key);
     assert_int_not_equal(site, 0);
     return site;
 }
@@ -142,7 +142,7 @@ tracked_blocks_keep_their_domain(void **state)
 {
     (void)state;
     const struct mp_site key = {.stack = stack_of(1), .kind = MP_TRACKED, .domain = UINT32_MAX};
-    const uint32_t site = mp_depot_site(&mp_tracer.depot, &key);
+    const uint32_t site = mp_tracer_site(&key);
     assert_true(mp_tracer_record_side(false, 5, BASE, 1000, site));
     struct mp_snapshot *snapshot = freeze(false);
     assert_int_equal(snapshot->count, 1);

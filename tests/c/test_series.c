@@ -241,7 +241,7 @@ record(uintptr_t block, uint32_t line, enum mp_kind kind, size_t size)
     const struct mp_site site = {
         .stack = line ? mp_depot_stack(depot, 0, mp_depot_location(depot, &location)) : 0,
         .kind = (uint16_t)kind, .small = mp_site_small(size)};
-    mp_tracer_record(true, block * 4096, size, mp_depot_site(depot, &site));
+    mp_tracer_record(true, block * 4096, size, mp_tracer_site(&site));
 }
 
 static void

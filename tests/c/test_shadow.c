@@ -9,7 +9,7 @@
 enum { THREADS = 4, MAX_SEEN = 64 };
 
 static const uintptr_t CHUNK = (uintptr_t)1 << MP_CHUNK_SHIFT;
-static const uintptr_t MIDDLE = (uintptr_t)1 << (MP_CHUNK_SHIFT + MP_MIDDLE_BITS);
+static const uintptr_t GROUP = (uintptr_t)MP_CHUNK_GROUP << MP_CHUNK_SHIFT;
 static const uintptr_t TOP = (uintptr_t)1 << 47;
 
 static struct mp_shadow shadow;
@@ -88,7 +88,7 @@ static void
 nothing_is_found_before_it_is_reached(void **state)
 {
     (void)state;
-    const uintptr_t address = 5 * MIDDLE + 3 * CHUNK;
+    const uintptr_t address = 5 * GROUP + 3 * CHUNK;
     assert_null(mp_shadow_find(&shadow, address));
     mp_word *words = mp_shadow_reach(&shadow, address);
     assert_non_null(words);
@@ -117,7 +117,7 @@ static void
 walk_visits_in_order_of_address(void **state)
 {
     (void)state;
-    const uintptr_t addresses[] = {32, CHUNK - 16, CHUNK, 7 * CHUNK + 48, MIDDLE, 100 * MIDDLE,
+    const uintptr_t addresses[] = {32, CHUNK - 16, CHUNK, 7 * CHUNK + 48, GROUP, 100 * GROUP,
                                    TOP - CHUNK};
     for (size_t i = 7; i-- > 0;)
         put(addresses[i], (uint32_t)i + 1, 100 + (uint32_t)i);
@@ -175,7 +175,7 @@ traced_block_has_two_words_beyond_16_bytes_and_one_up_to_16(void **state)
     assert_int_equal(mp_tracer_start(), MP_OK);
     for (size_t size = 0; size <= 33; size++) {
         const struct mp_site key = {.small = mp_site_small(size)};
-        const uint32_t site = mp_depot_site(&mp_tracer.depot, &key);
+        const uint32_t site = mp_tracer_site(&key);
         mp_tracer_record(true, CHUNK - 16, size, site); /* in the last granule */
         const mp_word *words = mp_shadow_find(&mp_tracer.shadow, CHUNK - 16);
         assert_int_equal(mp_word_load(words), size <= 16 ? site | MP_SMALL : site);
@@ -194,7 +194,7 @@ cleared_table_has_no_entries_and_keeps_its_chunks(void **state)
     (void)state;
     mp_word *words = mp_shadow_reach(&shadow, 2 * CHUNK - 16);
     put(2 * CHUNK - 16, 1, 500);
-    put(MIDDLE, 2 | MP_SMALL, 0);
+    put(GROUP, 2 | MP_SMALL, 0);
     mp_shadow_clear(&shadow);
     assert_int_equal(walk().count, 0);
     assert_int_equal(mp_word_load(words + 1), 0);
@@ -248,9 +248,9 @@ reach_without_memory_returns_null_and_works_later(void **state)
     (void)state;
     mp_word *words = NULL;
     long n = 0;
-    put(MIDDLE - 16, 1, 100);
+    put(GROUP - 16, 1, 100);
     while (!words) {
-        const uintptr_t address = (uintptr_t)(n + 1) * MIDDLE;
+        const uintptr_t address = (uintptr_t)(n + 1) * GROUP;
         mp_mem_fail_nth(++n);
         words = mp_shadow_reach(&shadow, address);
         mp_mem_fail_nth(0);
@@ -259,7 +259,7 @@ reach_without_memory_returns_null_and_works_later(void **state)
         put(address, 2, 100);
         assert_int_equal(walk().count, n + 1);
     }
-    assert_int_equal(n, 3); /* the middle directory and the chunk failed */
+    assert_int_equal(n, 2); /* the chunk failed */
 }
 
 /* ---- threads -------------------------------------------------------------------------------- */
@@ -279,7 +279,7 @@ reach_chunks(void *data)
     struct worker *worker = data;
     for (uintptr_t i = 0; i < CHUNKS; i++) {
         pthread_barrier_wait(worker->start); /* all at once */
-        const uintptr_t address = i * 1365 * CHUNK + worker->number * 32; /* three a middle */
+        const uintptr_t address = i * 1536 * CHUNK + worker->number * 32; /* in every third group */
         mp_word *words = mp_shadow_reach(&shadow, address);
         worker->words[i] = words ? words - worker->number * 2 : NULL;
         if (words) {

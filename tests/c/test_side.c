@@ -256,7 +256,7 @@ block_that_cannot_be_put_back_is_lost_and_counts_as_freed(void **state)
     const char *why;
     struct mp_entry entry;
     assert_int_equal(mp_tracer_start(), MP_OK);
-    const uint32_t site = mp_depot_site(&mp_tracer.depot, &key);
+    const uint32_t site = mp_tracer_site(&key);
     for (uintptr_t i = 0; i < 128; i++) /* half of the first 256 slots */
         mp_tracer_record(true, i * 16 + 1, 100, site);
     mp_tracer_take(1, &entry);

@@ -36,7 +36,7 @@ static uint32_t
 site_of(uint32_t stack, size_t size)
 {
     const struct mp_site key = {.stack = stack, .kind = MP_OBJ, .small = mp_site_small(size)};
-    return mp_depot_site(&mp_tracer.depot, &key);
+    return mp_tracer_site(&key);
 }
 
 static void
@@ -164,19 +164,33 @@ CASE(record_without_memory_is_lost_and_leaves_no_trace)
     for (int i = 0; i < 8; i++) {
         const uintptr_t address = i < 4 ? BASE : i < 6 ? ODD : HIGH;
         const size_t size = i / 2 % 2 ? HUGE_SIZE : 100;
-        const uint32_t site = site_of(1, size);
         int n = 0;
         do {
             start_afresh(NULL);
+            const uint32_t site = site_of(1, size);
             mp_mem_fail_nth(++n);
             mp_tracer_record(i % 2, address, size, site);
             mp_mem_fail_nth(0);
             assert_live(mp_tracer.lost ? 0 : size);
             assert_int_equal(mp_tracer.clock.peak, mp_tracer.lost ? 0 : size);
         } while (mp_tracer.lost);
-        /* shadow, main lane and side failed; a lane of the thread's own has the reserve */
-        assert_true(n > (i < 4) * 2 + i % 2 + (i >= 2));
+        /* shadow and side failed; the thread's own lane, too, but there is the reserve */
+        assert_true(n > (i < 4) + (i >= 2));
     }
+}
+
+CASE(site_without_memory_for_its_tallies_is_none)
+{
+    site_of(1, 100);
+    start_afresh(NULL);
+    mp_mem_fail_nth(1); /* the main lane */
+    assert_int_equal(site_of(1, 100), 0);
+    mp_mem_fail_nth(2); /* the reserve lane */
+    assert_int_equal(site_of(1, 100), 0);
+    mp_mem_fail_nth(0);
+    assert_true(site_of(1, 100));
+    record(true, BASE, 100);
+    assert_live(100);
 }
 
 CASE(free_in_a_lane_without_memory_keeps_the_numbers_right)
@@ -345,6 +359,7 @@ main(void)
         TEST(block_that_is_lost_takes_a_stale_entry_with_it),
         TEST(stale_entry_that_overlaps_a_new_block_goes),
         TEST(record_without_memory_is_lost_and_leaves_no_trace),
+        TEST(site_without_memory_for_its_tallies_is_none),
         TEST(free_in_a_lane_without_memory_keeps_the_numbers_right),
         TEST(random_events_match_a_model),
         TEST(forked_child_goes_on_recording_alone_and_beside_threads),
