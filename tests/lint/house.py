@@ -18,6 +18,7 @@ ROOMS = {
     "record": {"tracer", "sampler"},
     "analyse": {
         "symbols", "snapshot", "group", "diff", "growth", "profile_file", "profile_sections",
+        "graph", "dominators",
     },
     "border": {"freeze", "api"},
 }  # fmt: skip
@@ -28,7 +29,7 @@ ALLOWED = {
     "analyse": {"base", "tables", "analyse"},
     "border": {"base", "tables", "record", "analyse", "border", "os", "public"},
     "os": {"os"},
-    "py": {"base", "tables", "record", "border", "py"},
+    "py": {"base", "tables", "record", "analyse", "border", "os", "py"},
 }
 
 
