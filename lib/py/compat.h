@@ -16,14 +16,23 @@
 #error "memprof does not know the frames of this Python yet"
 #elif PY_VERSION_HEX >= 0x030E0000
 #include "frame_314.h"
+#include "values_313.h"
 #elif PY_VERSION_HEX >= 0x030D0000
 #include "frame_313.h"
+#include "values_313.h"
 #elif PY_VERSION_HEX >= 0x030C0000
 #include "frame_312.h"
+#include "values_312.h"
 #elif PY_VERSION_HEX >= 0x030B0000
 #include "frame_311.h"
+#include "values_311.h"
+#define MP_OBJECTS_HEADER "objects_311.h"
 #else
 #error "memprof needs CPython 3.11 or later"
+#endif
+
+#ifndef MP_OBJECTS_HEADER
+#define MP_OBJECTS_HEADER "objects_312.h"
 #endif
 
 /* Without a GIL nobody may write the main lane. */
@@ -168,6 +177,42 @@ mp_object_presize(PyTypeObject *type)
     const unsigned long preheader = 1ul << 4;
 #endif
     return size + (PyType_HasFeature(type, preheader) ? 16 : 0);
+}
+
+/* A str whose characters can be read: before 3.12 old ones had to be made ready. */
+static inline bool
+mp_text_is_ready(PyObject *text)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    return PyUnicode_IS_READY(text);
+#else
+    (void)text;
+    return true;
+#endif
+}
+
+/* Number of digits of an int. */
+static inline size_t
+mp_int_digits(PyObject *number)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return ((PyLongObject *)number)->long_value.lv_tag >> 3;
+#else
+    return (size_t)(Py_SIZE(number) < 0 ? -Py_SIZE(number) : Py_SIZE(number));
+#endif
+}
+
+/* References to an object; -1 when they are not counted: it is immortal, or the build has no GIL. */
+static inline Py_ssize_t
+mp_object_references(PyObject *object)
+{
+#ifdef Py_GIL_DISABLED
+    (void)object;
+    return -1;
+#else
+    const Py_ssize_t count = Py_REFCNT(object);
+    return count >= 0 && count < (Py_ssize_t)1 << 29 ? count : -1;
+#endif
 }
 
 /* What the thread's stack of frames ends in when no Python code runs. */

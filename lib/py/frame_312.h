@@ -8,6 +8,8 @@ enum {
     MP_FRAME_IP = 56,        /* prev_instr: the instruction executed last */
     MP_FRAME_OWNER = 70,
     MP_FRAME_OWNER_LAST = 2, /* owners above this are not Python code */
+    MP_FRAME_LOCALS = 72,    /* localsplus */
+    MP_FRAME_STACK_TOP = 64, /* stacktop */
     MP_FRAME_HAS_SHIMS = 1,  /* frames of the interpreter lie between those of code */
     MP_FRAME_HAS_CLEANUP = 0, /* one of the interpreter lies outside of each __init__ */
     MP_FRAME_TAGGED = 0,     /* the reference to the code carries tag bits */

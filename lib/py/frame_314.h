@@ -13,6 +13,8 @@ enum {
     MP_FRAME_OWNER = 74,
 #endif
     MP_FRAME_OWNER_LAST = 2, /* owners above this are not Python code */
+    MP_FRAME_LOCALS = 80,    /* localsplus */
+    MP_FRAME_STACK_TOP = 64, /* stackpointer */
     MP_FRAME_HAS_SHIMS = 1,  /* frames of the interpreter lie between those of code */
     MP_FRAME_HAS_CLEANUP = 1, /* one of the interpreter lies outside of each __init__ */
     MP_FRAME_TAGGED = 1,     /* the reference to the code carries tag bits */

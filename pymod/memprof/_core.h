@@ -59,6 +59,11 @@ PyObject *mp_core_sampler_pause(PyObject *module, PyObject *unused);
 PyObject *mp_core_sampler_resume(PyObject *module, PyObject *unused);
 PyObject *mp_core_sampler_take(PyObject *module, PyObject *unused);
 
+/* The object graph. */
+PyObject *mp_core_heap_explain(PyObject *module, PyObject *args);
+PyObject *mp_core_heap_holders(PyObject *module, PyObject *args);
+PyObject *mp_core_heap_referents(PyObject *module, PyObject *object);
+
 /* What a module of its interpreter keeps. */
 struct mp_core_state {
     PyTypeObject *snapshot_type;

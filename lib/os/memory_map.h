@@ -1,0 +1,21 @@
+/* memory_map: which addresses of this process can be read, as the kernel says. */
+#ifndef MP_MEMORY_MAP_H
+#define MP_MEMORY_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mp_range {
+    uintptr_t begin, end;
+};
+
+/* Fill `ranges` with the readable ones in order of address, neighbours made one. Returns how
+ * many there are, which may be more than `capacity`; 0 when the kernel does not say. */
+size_t mp_memory_map_read(struct mp_range *ranges, size_t capacity);
+
+/* Do `size` bytes at `address` lie in one of the ranges? */
+bool mp_memory_map_has(const struct mp_range *ranges, size_t count, uintptr_t address,
+                       size_t size);
+
+#endif

@@ -1,0 +1,267 @@
+#include "heap.h"
+
+#include "../tracer.h"
+
+enum { FIRST_NODES = 1 << 14, FIRST_TYPES = 1 << 10 };
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+/* Grow an array of the heap to `count` items; false and `failed` when there is no memory. */
+static bool
+grow(struct mp_heap *heap, void *array, size_t old_count, size_t count, size_t item)
+{
+    void **at = array;
+    void *grown = *at ? mp_mem_grow(*at, old_count * item, count * item)
+                      : mp_mem_new(count * item);
+    if (grown)
+        *at = grown;
+    else
+        heap->failed = true;
+    return grown != NULL;
+}
+
+static bool
+grow_nodes(struct mp_heap *heap)
+{
+    const size_t old = heap->node_capacity, count = old ? old * 2 : FIRST_NODES;
+    if (count >= UINT32_MAX / 2) {
+        heap->failed = true;
+        return false;
+    }
+    /* `first` has one more than there are nodes, counted from 0 */
+    const bool grown = grow(heap, &heap->address, old, count, sizeof *heap->address) &&
+                       grow(heap, &heap->size, old, count, sizeof *heap->size) &&
+                       grow(heap, &heap->type, old, count, sizeof *heap->type) &&
+                       grow(heap, &heap->site, old, count, sizeof *heap->site) &&
+                       grow(heap, &heap->graph.first, old, count, sizeof *heap->graph.first);
+    if (grown)
+        heap->node_capacity = (uint32_t)count;
+    return grown;
+}
+
+static bool
+grow_edges(struct mp_heap *heap)
+{
+    const size_t old = heap->edge_capacity, count = old ? old + old / 2 : FIRST_NODES * 4;
+    if (count >= UINT32_MAX) {
+        heap->failed = true;
+        return false;
+    }
+    if (!grow(heap, &heap->graph.target, old, count, sizeof *heap->graph.target))
+        return false;
+    heap->edge_capacity = (uint32_t)count;
+    return true;
+}
+
+/* ---- nodes by address ------------------------------------------------------------------------ */
+
+static size_t
+slot_of(const struct mp_heap *heap, uintptr_t address)
+{
+    const size_t mask = heap->slot_count - 1;
+    size_t slot = mp_hash_mix(address >> 4, 0) >> 16 & mask;
+    while (heap->slots[slot] && heap->address[heap->slots[slot]] != address)
+        slot = (slot + 1) & mask;
+    return slot;
+}
+
+uint32_t
+mp_heap_find(const struct mp_heap *heap, uintptr_t address)
+{
+    return heap->slot_count ? heap->slots[slot_of(heap, address)] : 0;
+}
+
+static bool
+grow_slots(struct mp_heap *heap)
+{
+    const size_t old_count = heap->slot_count, count = old_count ? old_count * 2 : FIRST_NODES * 2;
+    uint32_t *old = heap->slots, *slots = mp_mem_new(count * sizeof *slots);
+    if (!slots) {
+        heap->failed = true;
+        return false;
+    }
+    heap->slots = slots;
+    heap->slot_count = count;
+    for (uint32_t node = 1; node <= heap->graph.nodes; node++)
+        slots[slot_of(heap, heap->address[node])] = node;
+    mp_mem_free(old, old_count * sizeof *old);
+    return true;
+}
+
+static uint32_t
+new_node(struct mp_heap *heap, PyObject *object, uint32_t type)
+{
+    if (heap->failed || (heap->graph.nodes + 3 > heap->node_capacity && !grow_nodes(heap)) ||
+        ((size_t)heap->graph.nodes * 2 + 2 > heap->slot_count && !grow_slots(heap)))
+        return 0;
+    const uint32_t node = ++heap->graph.nodes;
+    heap->address[node] = (uintptr_t)object;
+    heap->type[node] = type;
+    heap->size[node] = mp_heap_measure(object, &heap->site[node]);
+    heap->slots[slot_of(heap, (uintptr_t)object)] = node;
+    return node;
+}
+
+uint32_t
+mp_heap_add(struct mp_heap *heap, PyObject *object)
+{
+    const uint32_t known = mp_heap_find(heap, (uintptr_t)object);
+    if (known)
+        return known;
+    if ((uintptr_t)object % sizeof(void *) == 0 &&
+        mp_heap_can_read(heap, object, sizeof *object)) {
+        const uint32_t type = mp_heap_type(heap, Py_TYPE(object));
+        if (type && mp_heap_can_read(heap, object, (size_t)heap->types[type].type->tp_basicsize))
+            return new_node(heap, object, type);
+    }
+    heap->bad_pointers += !heap->failed;
+    return 0;
+}
+
+/* ---- edges ------------------------------------------------------------------------------------- */
+
+static int
+add_edge(PyObject *target, void *data)
+{
+    struct mp_heap *heap = data;
+    const uint32_t node = mp_heap_add(heap, target);
+    if (node && (heap->graph.edges < heap->edge_capacity || grow_edges(heap)))
+        heap->graph.target[heap->graph.edges++] = node;
+    return heap->failed;
+}
+
+/* An untracked object may be half-built, but for tuples and dicts that hold nothing of interest
+ * to the collector. */
+static bool
+can_be_traversed(const struct mp_heap_type *type, PyObject *object)
+{
+    if (!(type->flags & MP_TYPE_GC) || !Py_TYPE(object)->tp_traverse || !PyObject_IS_GC(object))
+        return false;
+    return type->flags & MP_TYPE_ALWAYS || PyObject_GC_IsTracked(object);
+}
+
+void
+mp_heap_drain(struct mp_heap *heap)
+{
+    while (heap->scanned < heap->graph.nodes && !heap->failed) {
+        const uint32_t node = ++heap->scanned;
+        PyObject *object = mp_heap_object(heap, node);
+        heap->graph.first[node] = heap->graph.edges;
+        if (can_be_traversed(mp_heap_type_of(heap, node), object))
+            Py_TYPE(object)->tp_traverse(object, add_edge, heap);
+        heap->graph.first[node + 1] = heap->graph.edges;
+    }
+}
+
+void
+mp_heap_add_root(struct mp_heap *heap, struct mp_root root)
+{
+    if (!root.node)
+        return;
+    if (heap->root_count == heap->root_capacity) {
+        const uint32_t count = heap->root_capacity ? heap->root_capacity * 2 : FIRST_TYPES;
+        if (!grow(heap, &heap->roots, heap->root_capacity, count, sizeof *heap->roots))
+            return;
+        heap->root_capacity = count;
+    }
+    heap->roots[heap->root_count++] = root;
+}
+
+/* ---- the pass ------------------------------------------------------------------------------------ */
+
+static void
+add_object(PyObject *object, void *data)
+{
+    struct mp_heap *heap = data;
+    if (!heap->failed) {
+        mp_heap_add(heap, object);
+        mp_heap_drain(heap);
+    }
+}
+
+static void
+read_memory_map(struct mp_heap *heap)
+{
+    size_t count = mp_memory_map_read(NULL, 0) + 64;
+    heap->ranges = mp_mem_new(count * sizeof *heap->ranges);
+    heap->range_capacity = heap->ranges ? count : 0;
+    heap->range_count = heap->ranges ? mp_memory_map_read(heap->ranges, count) : 0;
+    if (heap->range_count > count)
+        heap->range_count = count;
+    heap->failed |= !heap->ranges;
+}
+
+struct run {
+    struct mp_heap *heap;
+    int (*use)(struct mp_heap *heap, void *data);
+    void *data;
+    int status;
+};
+
+static void
+pass(void *data)
+{
+    struct run *run = data;
+    struct mp_heap *heap = run->heap;
+    read_memory_map(heap);
+    mp_heap_find_roots(heap);
+    mp_heap_drain(heap);
+    mp_heap_each_object(add_object, heap);
+    if (!heap->failed && mp_tracer_is_active()) {
+        mp_heap_find_lone_objects(heap);
+        mp_heap_drain(heap);
+        mp_heap_find_buffers(heap);
+    }
+    if (!heap->failed)
+        mp_heap_find_stacks(heap);
+    if (!heap->failed)
+        run->status = run->use(heap, run->data);
+}
+
+int
+mp_heap_run(struct mp_heap *heap, const char *own_path,
+            int (*use)(struct mp_heap *heap, void *data), void *data)
+{
+    struct run run = {heap, use, data, MP_NO_MEMORY};
+    *heap = (struct mp_heap){.own_path = own_path};
+    if (mp_names_init(&heap->names) != MP_OK)
+        return MP_NO_MEMORY;
+    if (grow_nodes(heap) && grow_edges(heap) && grow_slots(heap))
+        mp_heap_in_pause(pass, &run);
+    if (run.status != MP_OK)
+        mp_heap_free(heap);
+    return run.status;
+}
+
+#define FREE(array, count) mp_mem_free(array, (size_t)(count) * sizeof *(array))
+
+void
+mp_heap_free(struct mp_heap *heap)
+{
+    FREE(heap->address, heap->node_capacity);
+    FREE(heap->size, heap->node_capacity);
+    FREE(heap->type, heap->node_capacity);
+    FREE(heap->site, heap->node_capacity);
+    FREE(heap->graph.first, heap->node_capacity);
+    FREE(heap->graph.target, heap->edge_capacity);
+    FREE(heap->slots, heap->slot_count);
+    FREE(heap->types, heap->type_capacity);
+    FREE(heap->type_slots, heap->type_slot_count);
+    FREE(heap->roots, heap->root_capacity);
+    FREE(heap->buffers, heap->buffer_slots);
+    FREE(heap->ranges, heap->range_capacity);
+    mp_names_destroy(&heap->names);
+    *heap = (struct mp_heap){0};
+}
+
+size_t
+mp_heap_memory(const struct mp_heap *heap)
+{
+    return heap->node_capacity * (sizeof *heap->address + sizeof *heap->size +
+                                  sizeof *heap->type + sizeof *heap->site +
+                                  sizeof *heap->graph.first) +
+           heap->edge_capacity * sizeof *heap->graph.target +
+           heap->slot_count * sizeof *heap->slots +
+           heap->type_capacity * sizeof *heap->types +
+           heap->buffer_slots * sizeof *heap->buffers;
+}

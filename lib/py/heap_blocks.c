@@ -1,0 +1,205 @@
+/* The live blocks of the trace that are no objects the collector or an edge leads to: buffers,
+ * which belong to the object that has their address in it, and objects known to C code only. */
+#include "heap.h"
+
+#include "../tracer.h"
+
+enum {
+    FIRST_BUFFERS = 1 << 12,
+    SCAN = 1024,       /* bytes of an object that are looked through */
+    SCAN_BUFFER = 1024 /* a larger buffer is data, not a structure */
+};
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+static size_t
+slot_of(const struct mp_heap *heap, uintptr_t address)
+{
+    const size_t mask = heap->buffer_slots - 1;
+    size_t slot = mp_hash_mix(address >> 4, 2) >> 16 & mask;
+    while (heap->buffers[slot].address && heap->buffers[slot].address != address)
+        slot = (slot + 1) & mask;
+    return slot;
+}
+
+static bool
+reserve(struct mp_heap *heap)
+{
+    if (heap->buffer_count * 3 < heap->buffer_slots * 2)
+        return true;
+    const size_t old_slots = heap->buffer_slots;
+    struct mp_buffer *old = heap->buffers;
+    const size_t slots = old_slots ? old_slots * 2 : FIRST_BUFFERS;
+    struct mp_buffer *buffers = mp_mem_new(slots * sizeof *buffers);
+    if (!buffers) {
+        heap->failed = true;
+        return false;
+    }
+    heap->buffers = buffers;
+    heap->buffer_slots = slots;
+    for (size_t i = 0; i < old_slots; i++)
+        if (old[i].address)
+            buffers[slot_of(heap, old[i].address)] = old[i];
+    mp_mem_free(old, old_slots * sizeof *old);
+    return true;
+}
+
+/* ---- is there an object in the block? ------------------------------------------------------- */
+
+static bool
+is_node_at(const struct mp_heap *heap, uintptr_t block)
+{
+    for (uintptr_t at = block; at <= block + 32; at += 16) {
+        const uint32_t node = mp_heap_find(heap, at);
+        if (node && at - mp_object_presize(mp_heap_type_of(heap, node)->type) == block)
+            return true;
+    }
+    return false;
+}
+
+/* ---- buffers ----------------------------------------------------------------------------------- */
+
+static void
+scan(struct mp_heap *heap, uint32_t owner, uintptr_t begin, uintptr_t end, int depth);
+
+/* The word at an object or a buffer of `owner` may be the address of a block. */
+static void
+claim(struct mp_heap *heap, uint32_t owner, uintptr_t address, int depth)
+{
+    struct mp_entry entry;
+    if (address % MP_GRANULE || !mp_shadow_covers(address) ||
+        !mp_tracer_look_up(address, &entry) || is_node_at(heap, address) || !reserve(heap))
+        return;
+    struct mp_buffer *buffer = &heap->buffers[slot_of(heap, address)];
+    if (buffer->address)
+        return;
+    *buffer = (struct mp_buffer){address, entry.size, owner, entry.word & MP_SITE_MASK};
+    heap->buffer_count++;
+    heap->size[owner] += entry.size;
+    if (depth && entry.size <= SCAN_BUFFER &&
+        !(mp_heap_type_of(heap, owner)->flags & MP_TYPE_KNOWN))
+        scan(heap, owner, address, address + entry.size / sizeof(void *) * sizeof(void *),
+             depth - 1);
+}
+
+static void
+scan(struct mp_heap *heap, uint32_t owner, uintptr_t begin, uintptr_t end, int depth)
+{
+    for (uintptr_t at = begin; at < end && !heap->failed; at += sizeof(void *))
+        claim(heap, owner, *(const uintptr_t *)at, depth);
+}
+
+/* A list of blocks that refer to each other (a deque's) is followed without recursion. */
+static void
+follow_chain(struct mp_heap *heap, uint32_t owner, uintptr_t block)
+{
+    struct mp_entry entry;
+    uintptr_t last = 0;
+    while (mp_tracer_look_up(block, &entry) && entry.size > sizeof(void *) * 2 &&
+           entry.size <= SCAN_BUFFER) {
+        const uintptr_t *words = (const uintptr_t *)block;
+        const uintptr_t ends[] = {words[0], words[entry.size / sizeof(void *) - 1]};
+        claim(heap, owner, block, 0);
+        const size_t before = heap->buffer_count;
+        uintptr_t next = 0;
+        for (size_t i = 0; i < 2 && !next; i++)
+            if (ends[i] != last && ends[i] % MP_GRANULE == 0 && mp_shadow_covers(ends[i])) {
+                claim(heap, owner, ends[i], 0);
+                next = heap->buffer_count > before ? ends[i] : 0;
+            }
+        if (!next)
+            return;
+        last = block;
+        block = next;
+    }
+}
+
+static void
+claim_chains(struct mp_heap *heap, uint32_t node)
+{
+    const uintptr_t begin = heap->address[node] + sizeof(PyVarObject);
+    for (uintptr_t at = begin; at < begin + 2 * sizeof(void *); at += sizeof(void *)) {
+        const uintptr_t block = *(const uintptr_t *)at;
+        if (block && block % MP_GRANULE == 0 && mp_shadow_covers(block))
+            follow_chain(heap, node, block);
+    }
+}
+
+/* Values of attributes lie in the middle of their block. */
+static void
+claim_values(struct mp_heap *heap, uint32_t node, PyObject *object)
+{
+    const void *values = NULL;
+    if (PyType_HasFeature(Py_TYPE(object), MP_PREHEADER_FLAGS))
+        values = mp_instance_values(object);
+    else if (PyDict_Check(object))
+        values = ((PyDictObject *)object)->ma_values;
+    if (values && mp_heap_can_read(heap, (const char *)values - 1, 1))
+        claim(heap, node, mp_values_block(values), 0);
+}
+
+static void
+find_buffers_of(struct mp_heap *heap, uint32_t node)
+{
+    const struct mp_heap_type *type = mp_heap_type_of(heap, node);
+    PyObject *object = mp_heap_object(heap, node);
+    if (type->flags & MP_TYPE_GC)
+        claim_values(heap, node, object);
+    if (type->flags & MP_TYPE_LEAF ||
+        (type->type == &PyUnicode_Type && PyUnicode_IS_COMPACT_ASCII(object)))
+        return;
+    size_t size = (size_t)type->type->tp_basicsize;
+    if (size > SCAN)
+        size = SCAN;
+    const uintptr_t begin = (uintptr_t)object;
+    if (!(type->flags & MP_TYPE_KNOWN) && size >= sizeof(PyVarObject) + 2 * sizeof(void *))
+        claim_chains(heap, node);
+    scan(heap, node, begin + sizeof(PyObject), begin + size / sizeof(void *) * sizeof(void *), 2);
+}
+
+void
+mp_heap_find_buffers(struct mp_heap *heap)
+{
+    if (!reserve(heap))
+        return;
+    for (uint32_t node = 1; node <= heap->graph.nodes && !heap->failed; node++)
+        find_buffers_of(heap, node);
+}
+
+/* ---- objects that nobody leads to -------------------------------------------------------------- */
+
+/* A live block with the head of an object in it, of a type that is known and can be that large. */
+static bool
+looks_like_object(const struct mp_heap *heap, uintptr_t block, uint64_t size, uintptr_t at)
+{
+    if (at + sizeof(PyObject) > block + size)
+        return false;
+    PyObject *object = (PyObject *)at;
+    const uint32_t type = mp_heap_type_known(heap, Py_TYPE(object));
+    if (!type || Py_REFCNT(object) <= 0 || Py_REFCNT(object) > (Py_ssize_t)1 << 32)
+        return false;
+    PyTypeObject *py_type = heap->types[type].type;
+    return at - mp_object_presize(py_type) == block &&
+           (size_t)py_type->tp_basicsize <= block + size - at;
+}
+
+static void
+add_lone_object(uint32_t site, uint64_t size, uintptr_t block, void *data)
+{
+    struct mp_heap *heap = data;
+    if (heap->failed || mp_depot_site_at(&mp_tracer.depot, site)->kind != MP_OBJ ||
+        is_node_at(heap, block))
+        return;
+    const uintptr_t last = MP_HAS_GIL ? block : block + 16;
+    for (uintptr_t at = block; at <= last; at += 16)
+        if (looks_like_object(heap, block, size, at)) {
+            mp_heap_add(heap, (PyObject *)at);
+            return;
+        }
+}
+
+void
+mp_heap_find_lone_objects(struct mp_heap *heap)
+{
+    mp_tracer_each(add_lone_object, heap);
+}

@@ -1,0 +1,98 @@
+/* The size of an object: of its block where the trace knows it, else from its type. */
+#include "heap.h"
+
+#include "../tracer.h"
+
+/* A dict's table, from 3.11 to 3.15 (struct _dictkeysobject in pycore_dict.h). */
+enum { KEYS_LOG_SIZE = 8, KEYS_LOG_INDEX = 9, KEYS_KIND = 10, KEYS_HEADER = 32 };
+
+static bool
+is_traced(uintptr_t address)
+{
+    struct mp_entry entry;
+    return mp_tracer_is_active() && mp_tracer_look_up(address, &entry);
+}
+
+static uint64_t
+untraced(const void *block, uint64_t size)
+{
+    return block && !is_traced((uintptr_t)block) ? size : 0;
+}
+
+static uint64_t
+keys_size(const void *keys)
+{
+    const uint8_t *bytes = keys;
+    const uint64_t entries = ((uint64_t)2 << bytes[KEYS_LOG_SIZE]) / 3;
+    const bool general = bytes[KEYS_KIND] == 0;
+    const bool shared = *(const Py_ssize_t *)keys != 1; /* or that of all empty dicts */
+    if (shared || bytes[KEYS_LOG_SIZE] > 40)
+        return 0;
+    return KEYS_HEADER + ((uint64_t)1 << bytes[KEYS_LOG_INDEX]) + entries * (general ? 24 : 16);
+}
+
+static uint64_t
+text_size(PyObject *text)
+{
+    if (!mp_text_is_ready(text) || !PyUnicode_IS_COMPACT(text))
+        return sizeof(PyUnicodeObject);
+    const uint64_t length = (uint64_t)PyUnicode_GET_LENGTH(text) + 1;
+    if (PyUnicode_IS_ASCII(text))
+        return sizeof(PyASCIIObject) + length;
+    return sizeof(PyCompactUnicodeObject) + length * (uint64_t)PyUnicode_KIND(text);
+}
+
+/* Of the object's own block. */
+static uint64_t
+estimate(PyObject *object, PyTypeObject *type)
+{
+    const uint64_t size = mp_object_presize(type) + (uint64_t)type->tp_basicsize;
+    Py_ssize_t items = 0;
+    if (PyUnicode_Check(object))
+        return text_size(object) + (type == &PyUnicode_Type ? 0 : size - sizeof(PyUnicodeObject));
+    if (type->tp_itemsize == 0)
+        return size;
+    items = PyLong_Check(object) ? (Py_ssize_t)mp_int_digits(object) : Py_SIZE(object);
+    if (items < 0 || items > (Py_ssize_t)1 << 40)
+        items = 0;
+    return size + (uint64_t)items * (uint64_t)type->tp_itemsize;
+}
+
+/* Of the buffers of built-in containers that were allocated before the trace. */
+static uint64_t
+estimate_buffers(PyObject *object)
+{
+    if (PyList_Check(object)) {
+        const PyListObject *list = (const PyListObject *)object;
+        return untraced(list->ob_item, (uint64_t)list->allocated * sizeof(PyObject *));
+    }
+    if (PyDict_Check(object)) {
+        const PyDictObject *dict = (const PyDictObject *)object;
+        return dict->ma_keys ? untraced(dict->ma_keys, keys_size(dict->ma_keys)) : 0;
+    }
+    if (PyByteArray_Check(object)) {
+        const PyByteArrayObject *array = (const PyByteArrayObject *)object;
+        return untraced(array->ob_bytes, (uint64_t)array->ob_alloc);
+    }
+    if (PyAnySet_Check(object)) {
+        const PySetObject *set = (const PySetObject *)object;
+        return set->table == set->smalltable
+                   ? 0
+                   : untraced(set->table, ((uint64_t)set->mask + 1) * sizeof(setentry));
+    }
+    return 0;
+}
+
+uint64_t
+mp_heap_measure(PyObject *object, uint32_t *site)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct mp_entry entry;
+    *site = 0;
+    if (mp_tracer_is_active() &&
+        mp_tracer_look_up((uintptr_t)object - mp_object_presize(type), &entry)) {
+        *site = entry.word & MP_SITE_MASK;
+        return entry.size + estimate_buffers(object);
+    }
+    return estimate(object, type) + estimate_buffers(object);
+}
