@@ -94,6 +94,15 @@ measure(const struct plan *plan, const struct mp_growth *row, struct levels *lev
 
 /* ---- the verdict --------------------------------------------------------------------- */
 
+/* What warms up rises less and less; a leak goes on. */
+static bool
+is_levelling_off(const struct mp_counts *low)
+{
+    const int64_t before = (int64_t)(low[LAST / 2].bytes - low[0].bytes);
+    const int64_t after = (int64_t)(low[LAST].bytes - low[LAST - LAST / 2].bytes);
+    return after * MP_GROWTH_SLOWER < before;
+}
+
 static bool
 is_steady(const struct levels *levels, const struct mp_counts *live)
 {
@@ -109,14 +118,87 @@ is_steady(const struct levels *levels, const struct mp_counts *live)
             return false;
         rises += step > 0;
     }
-    return rises * 10 >= LAST * 6 && live->bytes >= low[0].bytes + (uint64_t)growth / 2;
+    return rises * 10 >= LAST * 6 && !is_levelling_off(low) && live->bytes >= low[0].bytes + (uint64_t)growth / 2;
+}
+
+/* ---- growth in a few large steps ---------------------------------------------------------- */
+
+/* The lasting rises of a level: of what it never falls below again. */
+struct steps {
+    size_t count;
+    uint64_t time[MP_CHECKPOINTS];
+    uint64_t size[MP_CHECKPOINTS]; /* bytes */
+    uint64_t blocks;               /* by how many those grew in all */
+    uint64_t end;                  /* time of the last checkpoint */
+};
+
+static void
+find_steps(const struct mp_series *series, const struct mp_growth *row, struct steps *steps)
+{
+    struct mp_counts floor[MP_CHECKPOINTS], low = row->live;
+    for (size_t i = series->count; i-- > 0;) {
+        const struct mp_point point = mp_checkpoint_find(&series->checkpoints[i], row->stack);
+        if (point.bytes < low.bytes)
+            low.bytes = point.bytes;
+        if (point.blocks < low.blocks)
+            low.blocks = point.blocks;
+        floor[i] = low;
+    }
+    *steps = (struct steps){.end = series->checkpoints[series->count - 1].time};
+    uint64_t before = 0, blocks = 0;
+    for (size_t i = 0; i < series->count; i++) {
+        if (floor[i].bytes > before) {
+            blocks = steps->count ? blocks : floor[i].blocks;
+            steps->time[steps->count] = series->checkpoints[i].time;
+            steps->size[steps->count++] = floor[i].bytes - before;
+            steps->blocks = floor[i].blocks - blocks;
+        }
+        before = floor[i].bytes;
+    }
+}
+
+/* Does each step last as long as its size lets expect at one rate, and is the next not overdue? */
+static bool
+is_regular(const struct steps *steps)
+{
+    const size_t last = steps->count - 1;
+    double sum = 0, lowest = 0, highest = 0;
+    for (size_t i = 0; i < last; i++) {
+        const double pace = (double)steps->size[i] / (double)(steps->time[i + 1] - steps->time[i]);
+        sum += (double)steps->size[i];
+        if (i == 0 || pace < lowest)
+            lowest = pace;
+        if (pace > highest)
+            highest = pace;
+    }
+    const double pace = sum / (double)(steps->time[last] - steps->time[0]);
+    const double waited = (double)(steps->end - steps->time[last]);
+    return highest <= lowest * MP_GROWTH_PACE && waited * pace < (double)steps->size[last];
+}
+
+/* Steady growth that is seen in a few steps only: of large blocks, or, where it is one block that
+ * is made larger, perhaps of a table that is resized for what it has to hold. */
+static enum mp_verdict
+judge_steps(const struct mp_series *series, const struct mp_growth *row)
+{
+    struct steps steps;
+    find_steps(series, row, &steps);
+    if (steps.count < MP_GROWTH_STEPS || !is_regular(&steps))
+        return MP_FLAT;
+    return steps.blocks + 1 >= steps.count ? MP_STEADY : MP_STEPWISE;
 }
 
 static enum mp_verdict
-judge(const struct levels *levels, const struct mp_counts *live)
+judge(const struct plan *plan, const struct levels *levels, const struct mp_growth *row)
 {
+    const struct mp_counts *live = &row->live;
     if (is_steady(levels, live))
         return MP_STEADY;
+    if (levels->early && live->bytes >= MP_GROWTH_BYTES) {
+        const enum mp_verdict verdict = judge_steps(plan->series, row);
+        if (verdict != MP_FLAT)
+            return verdict;
+    }
     if (!levels->early)
         return MP_LATE;
     if (levels->fall > levels->high / 4)
@@ -136,7 +218,7 @@ fill(const struct plan *plan, struct mp_growth *row)
     struct levels levels;
     measure(plan, row, &levels);
     const double seconds = (double)(levels.low_time[LAST] - levels.low_time[0]) / 1e9;
-    row->verdict = judge(&levels, &row->live);
+    row->verdict = judge(plan, &levels, row);
     row->first = levels.low[0];
     row->last = levels.low[LAST];
     row->bytes_per_second = rate(row->first.bytes, row->last.bytes, seconds);

@@ -3,6 +3,8 @@
  * A snapshot with a series gives one verdict for each stack that is still alive:
  *
  *   STEADY     grew through the whole run and is alive: a leak
+ *   STEPWISE   one block that was made larger in steps that a steady growth of what it holds
+ *              would ask for: a leak if what it holds grows, which only a look at it can tell
  *   FLAT       warmed up and then stayed
  *   SAWTOOTH   fell by more than a quarter of its highest level
  *   ONCE       allocated at one moment and kept
@@ -12,9 +14,14 @@
  * windows of as many checkpoints each (they are evenly spaced), and of each window only the lowest level counts, so that what
  * comes and goes within a window (buffers, caches that are emptied, garbage that
  * waits for the collector) is not seen as growth. STEADY needs a rise from window
- * to window in most of them, some of it in the last third, no fall of more than a
+ * to window in most of them, some of it in the last third and at a third of the
+ * pace before or faster (what warms up rises less and less), no fall of more than a
  * tenth of the growth, and half of the growth alive at the end, which the caller
  * measures after the program and a collection are over.
+ *
+ * Large blocks rise in few windows only. There each lasting rise is looked at: four or more
+ * are steady growth when each lasts as long as its size lets expect (size by time until
+ * the next one, within a factor of three) and the next one is not overdue at the end.
  *
  * Pure functions.
  */
@@ -23,11 +30,16 @@
 
 #include "snapshot.h"
 
-enum mp_verdict { MP_STEADY, MP_FLAT, MP_SAWTOOTH, MP_ONCE, MP_LATE, MP_VERDICTS };
+enum mp_verdict {
+    MP_STEADY, MP_STEPWISE, MP_FLAT, MP_SAWTOOTH, MP_ONCE, MP_LATE, MP_VERDICTS
+};
 
 enum {
     MP_GROWTH_CHECKPOINTS = 12,     /* fewer: too short to judge */
     MP_GROWTH_WINDOWS = 8,
+    MP_GROWTH_SLOWER = 3,           /* growth that is that much slower in the end levels off */
+    MP_GROWTH_STEPS = 4,            /* fewer lasting rises say nothing */
+    MP_GROWTH_PACE = 3,             /* fastest by slowest of regular steps */
     MP_GROWTH_BYTES = 1024,         /* less growth than this is not worth a report */
 };
 

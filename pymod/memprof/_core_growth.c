@@ -25,28 +25,29 @@ point_item(size_t i, void *data)
 static PyObject *
 growth_item(size_t i, void *data)
 {
-    static const char *const words[MP_VERDICTS] = {"steady", "flat", "sawtooth", "once", "late"};
+    static const char *const words[MP_VERDICTS] = {"steady",   "stepwise", "flat",
+                                                   "sawtooth", "once",     "late"};
     struct growth_listing *listing = data;
     const struct mp_growth *row = &listing->growths->rows[i];
     PyObject *frames = mp_objects_stack(listing->objects, row->stack);
     if (!frames)
         return NULL;
     listing->stack = row->stack;
-    PyObject *points = row->verdict == MP_STEADY
+    PyObject *points = row->verdict <= MP_STEPWISE
                            ? mp_core_list(listing->snapshot->series.count, point_item, listing)
                            : PyList_New(0);
     if (!points) {
         Py_DECREF(frames);
         return NULL;
     }
-    return Py_BuildValue("(NsKKKKKKddN)", frames, words[row->verdict],
+    return Py_BuildValue("(NsKKKKKKddNI)", frames, words[row->verdict],
                          (unsigned long long)row->live.bytes,
                          (unsigned long long)row->live.blocks,
                          (unsigned long long)row->first.bytes,
                          (unsigned long long)row->first.blocks,
                          (unsigned long long)row->last.bytes,
                          (unsigned long long)row->last.blocks, row->bytes_per_second,
-                         row->blocks_per_second, points);
+                         row->blocks_per_second, points, (unsigned int)row->stack);
 }
 
 PyObject *

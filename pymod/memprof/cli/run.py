@@ -165,15 +165,16 @@ class _Session:
             return
         if self.settings.leaks:
             gc.collect()
-        snapshot = self._end_trace()
+        snapshot, growth = self._end_trace()
         if self.output is not None and not self.is_json:
             self._write(snapshot.dump)
         sys.path[:] = self.path  # a module of the program must not stand in for one of ours
         if not self.settings.quiet or (self.is_json and self.output is not None):
-            self._report(snapshot)
+            self._report(snapshot, growth)
 
     def _end_trace(self):
         snapshot = tracing.final_snapshot()
+        growth = self._find_growth(snapshot) if self.settings.leaks else None
         split = account.split_live_memory()  # later: to look at the tables makes them larger
         reached = _core.is_reached()
         tracing.stop()
@@ -181,12 +182,19 @@ class _Session:
         if not reached and (self.output is not None or not self.settings.quiet):
             self._say("another tool has replaced Python's allocators (tracemalloc.stop()?): the "
                       "numbers end where that happened")  # fmt: skip
-        return snapshot
+        return snapshot, growth
 
-    def _report(self, snapshot) -> None:
+    def _find_growth(self, snapshot):
+        """While the program's objects are still there."""
+        try:
+            return leaks.find_growth(snapshot, explain=True)
+        except MemoryError:
+            self._say("not enough memory to find the objects behind the leaks")
+            return leaks.find_growth(snapshot)
+
+    def _report(self, snapshot, growth) -> None:
         settings = self.settings
         with console.progress("memprof: making the report ...", self.stderr):
-            growth = leaks.find_growth(snapshot) if settings.leaks else None
             if self.is_json:
                 self._write_json(snapshot, growth)
                 return

@@ -62,6 +62,15 @@ def _leak(leak: Leak) -> dict:
         "stack": _stack(leak.traceback),
         "live_bytes": leak.live_bytes,
         "live_blocks": leak.live_blocks,
+        "objects": leak.objects,
+        "owners": leak.owners,
+        "types": leak.types,
+        "holders": [
+            {"path": holder.path, "objects": holder.objects, "root": holder.root}
+            for holder in leak.holders
+        ],
+        "retained_bytes": leak.retained_bytes,
+        "part_of": leak.part_of,
         "growth": {
             "verdict": leak.verdict,
             "bytes_per_second": leak.bytes_per_second,
@@ -82,6 +91,7 @@ def leaks(snapshot: Snapshot, report: LeakReport) -> dict:
         "version": 1,
         **_process(snapshot),
         "seconds": report.seconds,
+        "unit": report.unit,
         "checkpoints": report.checkpoints,
         "too_short": report.too_short,
         "leaks": [_leak(leak) for leak in report.leaks],

@@ -1,4 +1,4 @@
-"""The leak report: what grew through the whole run, and what else is still alive."""
+"""The leak report: which objects, born where, held by whom, growing how; and what else is alive."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from . import console, source
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 32
+_FRAMES = 5  # of the call stack, in one line
+_HOLDERS = 4
+_PARTS = 5
 
 _VERDICTS = {
     "flat": "warmed up, then stayed",
@@ -19,49 +22,151 @@ _VERDICTS = {
 
 def lines(report: LeakReport, top: int) -> list[console.Line]:
     """The whole report; at most ``top`` leaks and ``top`` others."""
-    result = [_title(report)]
-    for number, leak in enumerate(report.leaks[:top], start=1):
-        result += ["", *_leak_lines(number, leak)]
-    if len(report.leaks) > top:
-        result += ["", console.line(f"({len(report.leaks) - top} more leaks: see --top)")]
-    return [item or [] for item in result] + [[]] + _others(report, top)
+    heads = [at for at, leak in enumerate(report.leaks) if leak.part_of is None]
+    result = [_title(report, len(heads))]
+    for number, at in enumerate(heads[:top], start=1):
+        parts = [leak for leak in report.leaks if leak.part_of == at]
+        result += [[], *_leak_lines(number, report.leaks[at], parts, report)]
+    if len(heads) > top:
+        result += [[], console.line(f"({_more(len(heads) - top)}: see --top)")]
+    return result + [[]] + _others(report, top)
 
 
-def _title(report: LeakReport) -> console.Line:
-    seconds = format.seconds(report.seconds)
+def _more(count: int) -> str:
+    return "1 more leak" if count == 1 else f"{count} more leaks"
+
+
+def _length(report: LeakReport) -> str:
+    if report.unit == "second":
+        return format.seconds(report.seconds)
+    return f"{report.seconds:,.0f} {report.unit}s"
+
+
+def _title(report: LeakReport, leaks: int) -> console.Line:
+    length = _length(report)
     if report.too_short:
         return console.line(
-            (f"Too short to judge: {seconds}, {report.checkpoints} checkpoints.", console.TITLE),
+            (f"Too short to judge: {length}, {report.checkpoints} checkpoints.", console.TITLE),
             " A leak shows by growth over time; this is what is alive.",
         )
-    if not report.leaks:
-        return console.line((f"No leaks: nothing grew through the whole run ({seconds}).", "bold"))
-    one = len(report.leaks) == 1
-    what = "1 call stack" if one else f"{len(report.leaks)} call stacks"
+    if not leaks:
+        return console.line((f"No leaks: nothing grew through the whole run ({length}).", "bold"))
     return console.line(
-        (f"Leaks: {what}", console.ALARM),
-        f" grew through the whole run ({seconds}) and {'is' if one else 'are'} still alive",
+        (f"Leaks: {leaks}", console.ALARM),
+        f" grew through the whole run ({length}) and {'is' if leaks == 1 else 'are'} still alive",
     )
 
 
-def _leak_lines(number: int, leak: Leak) -> list[console.Line]:
+# ---- one leak -----------------------------------------------------------------------------------
+
+
+def _unit(report: LeakReport) -> str:
+    return "s" if report.unit == "second" else report.unit
+
+
+def _blocks_per_object(leak: Leak) -> int:
+    """Of an object with blocks beside it, as many as it has."""
+    return max(leak.live_blocks // leak.objects, 1) if leak.objects else 1
+
+
+def name_objects(leak: Leak) -> str:
+    """``1,204 app.Session objects``, or in words what there is instead."""
+    if leak.objects is None:
+        return f"{format.size(leak.live_bytes)} in {format.blocks(leak.live_blocks)}"
+    if not leak.objects and not leak.owners:
+        return (
+            f"{format.size(leak.live_bytes)} in {format.blocks(leak.live_blocks)} that belong to "
+            "no Python object: raw memory held by C code"
+        )
+    named = [f"{count:,} {name}" for name, count in list(leak.types.items())[:3]]
+    text = ", ".join(named)
+    if len(leak.types) > 3:
+        text += f" and {len(leak.types) - 3} other types of"
+    count = sum(leak.types.values())
+    noun = "object" if count == 1 else "objects"
+    return f"{text} {noun}" if leak.objects else f"buffer of {text} {noun}"
+
+
+def _rate(leak: Leak, unit: str) -> str:
+    if leak.objects:
+        rate = leak.blocks_per_second / _blocks_per_object(leak)
+        return f"{rate:+,.0f}/{unit}" if abs(rate) >= 10 else f"{rate:+,.2g}/{unit}"
+    return f"{format.size(leak.bytes_per_second, sign=True)}/{unit}"
+
+
+def headline(leak: Leak, unit: str = "s") -> str:
+    """``1,204 app.Session objects (+40/s, 31.2 MiB retained)``"""
+    size = leak.live_bytes if leak.retained_bytes is None else leak.retained_bytes
+    word = "retained" if leak.objects else "live"
+    return f"{name_objects(leak)} ({_rate(leak, unit)}, {format.size(size)} {word})"
+
+
+def born(leak: Leak) -> str:
+    """``app.py:88 in open_session  <-  app.py:41 in handle``"""
+    frames = list(leak.traceback)[::-1]
+    texts = [source.site_text(frame) for frame in frames[:_FRAMES]]
+    if len(frames) > _FRAMES:
+        texts.append("...")
+    return "  <-  ".join(texts)
+
+
+def held(leak: Leak) -> list[tuple[str, str]]:
+    """(path, ``1,204 of 1,204``) for the holders of most objects."""
+    total = leak.objects or leak.owners or 0
+    rows = [(holder.detail, f"{holder.objects:,} of {total:,}") for holder in leak.holders]
+    if len(rows) > _HOLDERS:
+        rest = sum(holder.objects for holder in leak.holders[_HOLDERS:])
+        rows[_HOLDERS:] = [(f"{len(leak.holders) - _HOLDERS} other ways", f"{rest:,} of {total:,}")]
+    return rows
+
+
+def grew(leak: Leak, report: LeakReport) -> str:
+    """``steadily through 60 s: 12 -> 1,204, no drop at any collection``"""
+    each = _blocks_per_object(leak)
+    values = [point[2] // each for point in leak.points] or [0]
+    first, last = values[0], max(leak.live_blocks // each, 1)
+    fall = max((max(values[:at]) - value for at, value in enumerate(values) if at), default=0)
+    show = format.count
+    if leak.live_blocks < 5:
+        values = [point[1] for point in leak.points]
+        first, last = values[0], leak.live_bytes
+        fall = max((max(values[:at]) - value for at, value in enumerate(values) if at), default=0)
+        show = format.size
+    drop = f"largest drop {show(fall)}" if fall > 0 else "no drop at any collection"
+    return f"steadily through {_length(report)}: {show(first)} -> {show(last)}, {drop}"
+
+
+def _leak_lines(
+    number: int, leak: Leak, parts: list[Leak], report: LeakReport
+) -> list[console.Line]:
     frame = leak.traceback[-1]
-    rate = f"{format.size(leak.bytes_per_second, sign=True)}/s"
-    blocks = f"{leak.blocks_per_second:+,.1f} blocks/s"
-    return [
-        console.line(
-            (f"{number}. ", console.TITLE),
-            (f"{format.size(leak.live_bytes)}", console.ALARM),
-            f" in {format.blocks(leak.live_blocks)}, {rate}, {blocks}   ",
-            (source.site_text(frame), console.SITE),
-        ),
-        console.line(
-            f"   {format.size(leak.first_bytes)} ",
-            (spark_line([point[1] for point in leak.points]), console.NUMBER),
-            f" {format.size(leak.last_bytes)}",
-        ),
-        *source.stack_lines(reversed(leak.traceback), "     "),
+    result = [
+        console.line((f"{number}. ", console.TITLE), (headline(leak, _unit(report)), console.ALARM)),
+        console.line("     born   ", (born(leak), console.SITE)),
     ]
+    if text := source.source_text(frame):
+        result.append(console.line("              ", (text, console.SOURCE)))
+    result += [
+        console.line("     held   ", f"{path:<56}  ", (count, console.NUMBER))
+        for path, count in held(leak)
+    ]
+    curve = spark_line([point[1] for point in leak.points])
+    result.append(console.line("     grew   ", grew(leak, report)))
+    result.append(console.line("            ", (curve, console.NUMBER)))
+    for part in parts[:_PARTS]:
+        result.append(
+            console.line(
+                "     with   ",
+                f"{name_objects(part)}, {format.size(part.live_bytes)}   ",
+                (source.site_text(part.traceback[-1]), console.SITE),
+            )
+        )
+    if len(parts) > _PARTS:
+        size = sum(part.live_bytes for part in parts[_PARTS:])
+        result.append(
+            console.line(f"     with   {len(parts) - _PARTS} more, {format.size(size)}")
+        )
+    return result
 
 
 def spark_line(values: list[int], width: int = _WIDTH) -> str:
@@ -72,6 +177,9 @@ def spark_line(values: list[int], width: int = _WIDTH) -> str:
     picked = [values[int(i * step)] for i in range(min(width, len(values)))]
     highest = max(*picked, 1)
     return "".join(_BARS[min(value * len(_BARS) // highest, len(_BARS) - 1)] for value in picked)
+
+
+# ---- what else is alive -------------------------------------------------------------------------
 
 
 def _others(report: LeakReport, top: int) -> list[console.Line]:
