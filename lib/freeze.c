@@ -61,10 +61,16 @@ mp_freeze_symbols(void)
 enum { SMALL_MAX = 512 }; /* pymalloc's largest block */
 
 /* Where a traced block lives: small blocks in pymalloc's arenas, others on the C heap. */
+struct split {
+    struct mp_facts *facts;
+    int64_t raw;
+};
+
 static void
 add_block(uint32_t site, uint64_t size, uintptr_t address, void *data)
 {
-    struct mp_facts *facts = data;
+    struct split *split = data;
+    struct mp_facts *facts = split->facts;
     const unsigned kind = mp_depot_site_at(&mp_tracer.depot, site)->kind;
     (void)address;
     if (kind == MP_TRACKED)
@@ -73,13 +79,17 @@ add_block(uint32_t site, uint64_t size, uintptr_t address, void *data)
         facts->traced_small += (int64_t)size;
     else
         facts->traced_c_heap += (int64_t)size;
+    if (kind == MP_RAW)
+        split->raw += (int64_t)size;
 }
 
-void
+int64_t
 mp_freeze_split_heap(struct mp_facts *facts)
 {
+    struct split split = {facts, 0};
     facts->traced_small = facts->traced_c_heap = 0;
-    mp_tracer_each(add_block, facts);
+    mp_tracer_each(add_block, &split);
+    return split.raw;
 }
 
 static void

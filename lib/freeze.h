@@ -16,8 +16,9 @@ MP_WARN_UNUSED struct mp_symbols *mp_freeze_symbols(void);
  * checkpoints: only by the sampler's own thread or while it is stopped. */
 MP_WARN_UNUSED struct mp_snapshot *mp_freeze(bool series);
 
-/* Fill facts.traced_small and traced_c_heap: a walk over all live blocks. */
-void mp_freeze_split_heap(struct mp_facts *facts);
+/* Fill facts.traced_small and traced_c_heap: a walk over all live blocks. Bytes of the raw
+ * domain, which are among the latter. */
+int64_t mp_freeze_split_heap(struct mp_facts *facts);
 
 /* The trace begins: time of day for facts.started_ns. */
 void mp_freeze_start_clock(void);

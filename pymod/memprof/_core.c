@@ -205,8 +205,9 @@ static PyObject *
 core_heap_split(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     struct mp_facts facts;
-    mp_freeze_split_heap(&facts);
-    return Py_BuildValue("(LL)", (long long)facts.traced_small, (long long)facts.traced_c_heap);
+    const int64_t raw = mp_freeze_split_heap(&facts);
+    return Py_BuildValue("(LLL)", (long long)facts.traced_small, (long long)facts.traced_c_heap,
+                         (long long)raw);
 }
 
 /* ---- the module ------------------------------------------------------------------------------------ */
@@ -236,7 +237,7 @@ static PyMethodDef functions[] = {
     {"fail_nth", core_fail_nth, METH_O, "Let our n-th request for memory fail. For tests."},
     {"take_snapshot", core_take_snapshot, METH_O, "take_snapshot(with_series) -> Snapshot"},
     {"read", core_read, METH_O, "read(path) -> Snapshot"},
-    {"heap_split", core_heap_split, METH_NOARGS, "(small, large) bytes of live traced blocks"},
+    {"heap_split", core_heap_split, METH_NOARGS, "(small, large, raw) bytes of live traced blocks; raw ones are among the large"},
     {"sampler_start", mp_core_sampler_start, METH_VARARGS,
      "sampler_start(series, path, interval, note): start the sampler's thread"},
     {"sampler_stop", mp_core_sampler_stop, METH_NOARGS, "Stop it; True when it ran."},

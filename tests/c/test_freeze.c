@@ -209,7 +209,7 @@ heap_is_split_by_kind_and_size(void **state)
     record(6, stack_of(1), MP_OBJ, 100);
     release(6);
     mp_tracer_record_side(true, 5, BASE, 7777, site_of(0, MP_TRACKED, 7777));
-    mp_freeze_split_heap(&facts);
+    assert_int_equal(mp_freeze_split_heap(&facts), 10);
     assert_int_equal(facts.traced_small, 513);
     assert_int_equal(facts.traced_c_heap, 513 + ((int64_t)5 << 30) + 10);
 }

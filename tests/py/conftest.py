@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PYMOD = ROOT / "pymod"
 PROGRAMS = ROOT / "tests" / "programs"
+
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+# Without a GIL each thread may be off by 64 KiB at the moment of the peak (mp_tracer.slack).
+PEAK_SLACK = 8 * 65536 if FREE_THREADED else 0
+# What PYTHONMALLOC may be: a free-threaded build has mimalloc only.
+ALLOCATORS = ["debug"]
+if not FREE_THREADED:
+    ALLOCATORS += ["malloc", "pymalloc", "pymalloc_debug", "malloc_debug"]
+if sys.version_info >= (3, 13):
+    ALLOCATORS += ["mimalloc", "mimalloc_debug"]
 
 if str(PYMOD) not in sys.path:
     sys.path.insert(0, str(PYMOD))

@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from conftest import environment, run_at_once, run_plain
+from conftest import ALLOCATORS, environment, run_at_once, run_plain
 
 PRELUDE = """
 import atexit, ctypes, gc, os, sys, threading, time, tracemalloc, warnings
@@ -148,10 +148,6 @@ def test_each_short_order_in_a_fresh_process(python):
 
 # ---- allocators and options of the interpreter --------------------------------------------------
 
-ALLOCATORS = ["debug", "malloc", "pymalloc", "pymalloc_debug", "malloc_debug"]
-if sys.version_info >= (3, 13):
-    ALLOCATORS += ["mimalloc", "mimalloc_debug"]
-
 MID_RUN = """
 old = storm()
 memprof.start()
@@ -177,7 +173,7 @@ def test_allocators(allocator):
     run(MID_RUN, PYTHONMALLOC=allocator)
 
 
-@pytest.mark.parametrize("allocator", ["pymalloc", "debug", "malloc_debug"])
+@pytest.mark.parametrize("allocator", ALLOCATORS)
 def test_allocators_with_tracemalloc_from_the_environment(allocator):
     run(MID_RUN, PYTHONMALLOC=allocator, PYTHONTRACEMALLOC="3")
 

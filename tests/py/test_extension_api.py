@@ -10,7 +10,7 @@ import sysconfig
 import threading
 
 import pytest
-from conftest import ROOT, environment, run_plain
+from conftest import FREE_THREADED, ROOT, environment, run_plain
 
 import memprof
 from memprof import DomainFilter, _core
@@ -244,7 +244,8 @@ def test_results_without_memory(pool, act):
         expected = [(100, 1)] if scope["result"] == OK else []
         assert [row[1:] for row in rows_of(1)] == expected
         memprof.stop()
-    assert set(results) == {OK, NO_MEMORY}
+    # a thread without memory for a lane of its own takes the reserve lane
+    assert set(results) == ({OK} if FREE_THREADED else {OK, NO_MEMORY})
 
 
 IMPORTING = """

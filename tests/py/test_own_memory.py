@@ -4,7 +4,7 @@ import ast
 import os
 
 import pytest
-from conftest import run_plain
+from conftest import FREE_THREADED, run_plain
 
 import memprof
 
@@ -166,9 +166,9 @@ _core.fail_nth(1)
 exec(old, {})
 _core.fail_nth(0)
 address = id(old)
-del old
-made = [make("new.py") for _ in range(20)]
-(new,) = [code for code in made if id(code) == address]
+del old; gc.collect()  # without a GIL only that frees code
+made = []  # mimalloc uses all other blocks of the page first
+while id(new := make("new.py")) != address: made.append(new); assert len(made) < 10_000
 stack = stack_made_by(new)
 assert stack is None or stack[-1].filename == "new.py", stack[-1]
 """
@@ -242,12 +242,14 @@ with tempfile.TemporaryDirectory() as folder:
         sizes.append((memprof.get_tracer_memory(), resident()))
 own, all = zip(*sizes)
 assert max(own[20:]) - max(own[10:20]) < 100_000, own
-assert max(all[20:]) - max(all[10:20]) < 3_000_000, all
+if {WITH_GIL}:  # else the program grows alone, too: 3.13t keeps constants of code forever
+    assert max(all[20:]) - max(all[10:20]) < 3_000_000, all
 """
 
 
 def test_cycles_of_start_and_stop_need_no_more_memory():
-    result = run_plain("-c", PRELUDE + CYCLES, timeout=120)
+    program = PRELUDE + CYCLES.replace("{WITH_GIL}", str(not FREE_THREADED))
+    result = run_plain("-c", program, timeout=120)
     assert (result.status, result.stderr) == (0, "")
 
 

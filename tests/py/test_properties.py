@@ -17,6 +17,7 @@ from string import Template
 from types import SimpleNamespace
 
 import pytest
+from conftest import PEAK_SLACK
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -180,13 +181,15 @@ def assert_numbers_agree():
         for metric in ("live", "peak", "total")
     }
     assert sum(row.size for row in rows["live"].values()) == live
-    assert sum(row.size for row in rows["peak"].values()) == peak >= live
+    assert abs(sum(row.size for row in rows["peak"].values()) - peak) <= PEAK_SLACK
+    assert peak >= live - PEAK_SLACK
     for metric in ("live", "peak"):
         for traceback, row in rows[metric].items():
             total = rows["total"][traceback]
             assert total.size >= row.size >= 0 and total.count >= row.count >= 0
     facts = snapshot.facts
-    assert sum(row.size for row in rows["total"].values()) == facts["total_bytes"] >= peak
+    assert sum(row.size for row in rows["total"].values()) == facts["total_bytes"]
+    assert facts["total_bytes"] >= peak - PEAK_SLACK
     assert sum(row.count for row in rows["total"].values()) == facts["total_blocks"]
 
 
@@ -246,7 +249,7 @@ def test_any_program_when_the_trace_starts_in_mid_run(before, during, after, cle
 
 # ---- who was live at the peak ------------------------------------------------------------------
 
-UNIT = 5000  # bytes; what else happens between the moves is less
+UNIT = 5000 + 2 * PEAK_SLACK  # bytes; what else happens between the moves is less
 
 
 def raw_allocator(library):

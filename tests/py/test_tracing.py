@@ -14,6 +14,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import FREE_THREADED, PEAK_SLACK
 
 import memprof
 from memprof import _core
@@ -123,8 +124,8 @@ def test_reset_peak():
     memprof.reset_peak()
     current, peak = memprof.get_traced_memory()
     assert current <= peak < 10_000
-    bytearray(50_000)
-    assert 50_000 < memprof.get_traced_memory()[1] < 60_000
+    bytearray(500_000)
+    assert 500_000 - PEAK_SLACK < memprof.get_traced_memory()[1] < 510_000 + PEAK_SLACK
 
 
 def test_trace_takes_a_snapshot_and_stops():
@@ -268,7 +269,7 @@ def test_what_was_live_at_the_peak():
     assert at("made after the peak", snapshot=snapshot) == (sys.getsizeof(late), 2)
     for key in ("line", "stack"):
         rows = snapshot.statistics(key, metric="peak")
-        assert sum(row.size for row in rows) == snapshot.traced_memory[1]
+        assert abs(sum(row.size for row in rows) - snapshot.traced_memory[1]) <= PEAK_SLACK
 
 
 def test_the_peak_is_now_while_memory_grows():
@@ -277,7 +278,8 @@ def test_the_peak_is_now_while_memory_grows():
     for i in range(100):
         slots[i] = bytearray(10_000)  #@ growing
     size = sys.getsizeof(slots[0])
-    assert at("growing", "peak") == at("growing", "live") == (100 * size, 200)
+    assert at("growing", "live") == (100 * size, 200)
+    assert 0 <= 100 * size - at("growing", "peak")[0] <= PEAK_SLACK
 
 
 def test_total_counts_every_allocation():
@@ -333,6 +335,10 @@ def test_recursion_is_folded_and_marked():
     assert short[-3].function == plain[-2].function
 
 
+@pytest.mark.skipif(
+    FREE_THREADED and sys.version_info < (3, 14),
+    reason="3.13t never frees nested code objects once there was a second thread",
+)
 def test_code_objects_at_reused_addresses():
     """exec() makes code at the same addresses again and again, and threads have caches."""
     kept, addresses = {}, set()
@@ -351,6 +357,8 @@ def test_code_objects_at_reused_addresses():
             kept[name] = line, scope["made"]
             scope.clear()
             del code
+            if i % 50 == 0:
+                gc.collect()  # without a GIL only that frees code
     assert len(addresses) < 500  # else the test says nothing
     for name, (line, block) in kept.items():
         assert memprof.get_object_traceback(block)[-1] == (f"{name}.py", line, name, False)
@@ -366,8 +374,11 @@ def test_code_objects_from_before_the_start():
     for code in old:
         exec(code, {})
     del old, code
+    gc.collect()
     new = [make(i) for i in range(200, 400)]
-    assert addresses & {id(code) for code in new}
+    while not addresses & {id(code) for code in new}:  # mimalloc uses all other blocks first
+        new += [make(i) for i in range(200, 400)]
+        assert len(new) < 20_000
     for code in new:
         exec(code, scope := {})
         assert memprof.get_object_traceback(scope["made"])[-1].filename == code.co_filename
