@@ -40,6 +40,7 @@ detach(void *block)
     struct mp_thread *self = block;
     mp_thread_current = NULL;
     self->idle = MP_GUARD_FREE;
+    self->stack_end = 0;
     atomic_fetch_sub(&attached, 1);
     atomic_store_explicit(&self->guard, 0, memory_order_relaxed);
     atomic_store_explicit(&self->in_use, false, memory_order_release);

@@ -77,6 +77,8 @@ struct mp_thread {
     struct mp_thread *next;       /* registry; fixed once published */
     struct mp_meter meter;
     void *activations;            /* of lib/py/lines.c; kept when the thread ends */
+    void (*chained)(void);        /* lib/py/lines_settrace.c: the trace function before ours */
+    uintptr_t stack_end;          /* and how deep calls may go; 0: not known yet */
     struct mp_frame_key *frames;  /* scratch of the stack walk */
     size_t frame_capacity;
     char *text;                   /* scratch for encoding names */

@@ -50,6 +50,9 @@
 #define MP_MAY_HIDE_FRAMES 1
 #endif
 
+/* Line events: sys.monitoring, or a trace function. */
+#define MP_HAS_MONITORING (PY_VERSION_HEX >= 0x030C0000)
+
 enum { MP_FRAME_OWNER_GENERATOR = 1 };
 
 /* Where the table of offsets for debuggers, with which _PyRuntime begins, has its words: of a

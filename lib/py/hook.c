@@ -10,6 +10,7 @@ static PyInterpreterState *main_interpreter;
 static _Atomic bool many_interpreters; /* one that is not `main_interpreter` was seen */
 static _Atomic uint32_t guarded_frees; /* threads with a meter, and one for many interpreters */
 static _Atomic bool shutting_down; /* thread states of detached threads may be gone */
+static bool stackless; /* metered threads leave out the stack; written with the GIL held */
 static unsigned probed; /* bits of kinds; written while probing, with the GIL held */
 
 /* ---- who is calling ------------------------------------------------------------- */
@@ -87,9 +88,14 @@ go_below(struct mp_thread *self)
 static inline __attribute__((always_inline)) void
 record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size, uint32_t idle)
 {
-    const struct caller caller = find_caller(kind);
-    const uint32_t site = mp_stack_site(self, caller.tstate, kind, 0, size);
-    mp_tracer_record(caller.main, (uintptr_t)block, size, site);
+    if (idle == MP_GUARD_METERED && stackless) {
+        const uint32_t site = mp_stack_site(self, NULL, kind, 0, size);
+        mp_tracer_record(caller_is_main(kind), (uintptr_t)block, size, site);
+    } else {
+        const struct caller caller = find_caller(kind);
+        const uint32_t site = mp_stack_site(self, caller.tstate, kind, 0, size);
+        mp_tracer_record(caller.main, (uintptr_t)block, size, site);
+    }
     if (idle == MP_GUARD_METERED)
         mp_meter_alloc(&self->meter, (uintptr_t)block, size);
 }
@@ -423,6 +429,31 @@ mp_hook_meter(struct mp_thread *self, bool on)
     atomic_fetch_add(&guarded_frees, (self->idle == MP_GUARD_METERED) - (before == MP_GUARD_METERED));
     if (atomic_load_explicit(&self->guard, memory_order_relaxed) == before)
         atomic_store_explicit(&self->guard, self->idle, memory_order_release);
+}
+
+void
+mp_hook_leave_out_stacks(bool leave_out)
+{
+    stackless = leave_out;
+}
+
+void
+mp_hook_disown(struct mp_thread *self, uintptr_t block)
+{
+    const uint32_t before = atomic_load_explicit(&self->guard, memory_order_relaxed);
+    const bool counted = before == MP_GUARD_METERED && self->meter.last == block;
+    if ((before == MP_GUARD_METERED && !counted) || !mp_tracer_is_active() ||
+        !mp_tracer_enter(self, before))
+        return;
+    struct mp_entry entry;
+    mp_tracer_take(block, &entry);
+    mp_tracer_settle(caller_is_main(MP_OBJ), &entry);
+    if (counted) {
+        self->meter.allocated -= entry.size;
+        self->meter.high = self->meter.high_before;
+        self->meter.last = 0;
+    }
+    mp_tracer_leave(self, before);
 }
 
 void

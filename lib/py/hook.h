@@ -32,6 +32,14 @@ bool mp_hook_quiet(bool quiet);
 /* Let the calling thread's meter count, or no more. Not while the thread is in a hook. */
 void mp_hook_meter(struct mp_thread *self, bool on);
 
+/* What threads allocate whose meters count has the empty stack: for a trace that is there for
+ * the meters alone. */
+void mp_hook_leave_out_stacks(bool leave_out);
+
+/* The block, which the interpreter has just made to call us, is not the program's: it is taken
+ * out of the trace, and of the meter when it was the last to be counted. */
+void mp_hook_disown(struct mp_thread *self, uintptr_t block);
+
 /* The interpreter is shutting down: from now on a thread that is not attached to it has the
  * empty stack, for its thread state may be gone. */
 void mp_hook_shut_down(void);

@@ -134,6 +134,13 @@ core_quiet(PyObject *Py_UNUSED(module), PyObject *quiet)
 }
 
 static PyObject *
+core_leave_out_stacks(PyObject *Py_UNUSED(module), PyObject *on)
+{
+    mp_hook_leave_out_stacks(PyObject_IsTrue(on) == 1);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 core_check(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     const char *why = NULL;
@@ -232,6 +239,7 @@ static PyMethodDef functions[] = {
     {"lost", core_lost, METH_NOARGS, "Number of events that could not be recorded."},
     {"shut_down", core_shut_down, METH_NOARGS, "The interpreter is about to end."},
     {"quiet", core_quiet, METH_O, "quiet(on) -> before: leave out this thread's allocations."},
+    {"leave_out_stacks", core_leave_out_stacks, METH_O, "For a trace that only serves lines.py."},
     {"check", core_check, METH_NOARGS, "None, or which invariant is broken. For tests."},
     {"verify", core_verify, METH_VARARGS, "Offsets of frames: None, or why wrong. For tests."},
     {"fail_nth", core_fail_nth, METH_O, "Let our n-th request for memory fail. For tests."},
@@ -254,6 +262,11 @@ static PyMethodDef functions[] = {
     {"run_code", mp_core_run_code, METH_VARARGS,
      "run_code(code, globals): run as the outermost frame of this thread"},
     {"run_call", mp_core_run_call, METH_VARARGS, "run_call(function, args): the same"},
+    {"resident", mp_core_resident, METH_VARARGS,
+     "resident(pid, children=False): bytes resident now; 0 is this process, -1 there is none"},
+    {"reset_peak_rss", mp_core_reset_peak_rss, METH_NOARGS,
+     "Let the kernel's high-water mark begin anew; False when it cannot be."},
+    {"peak_rss", mp_core_peak_rss, METH_NOARGS, "That mark, in bytes."},
     {"print_exception", mp_core_print_exception, METH_O, "As if nobody had caught it."},
     {0},
 };
@@ -285,7 +298,7 @@ core_exec(PyObject *module)
     Py_XDECREF(c_api);
     if (failed || PyModule_AddStringConstant(module, "version", memprof_version()))
         return -1;
-    return mp_core_add_snapshot(module);
+    return mp_core_add_lines(module) ? -1 : mp_core_add_snapshot(module);
 }
 
 static int

@@ -63,6 +63,11 @@ PyObject *mp_core_sampler_take(PyObject *module, PyObject *unused);
 PyObject *mp_core_heap_explain(PyObject *module, PyObject *args);
 PyObject *mp_core_heap_holders(PyObject *module, PyObject *args);
 PyObject *mp_core_heap_referents(PyObject *module, PyObject *object);
+/* _core.Lines: created in `module`; -1 with an exception set. And what goes with it. */
+int mp_core_add_lines(PyObject *module);
+PyObject *mp_core_resident(PyObject *module, PyObject *args);
+PyObject *mp_core_reset_peak_rss(PyObject *module, PyObject *unused);
+PyObject *mp_core_peak_rss(PyObject *module, PyObject *unused);
 
 /* What a module of its interpreter keeps. */
 struct mp_core_state {

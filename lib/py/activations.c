@@ -1,0 +1,473 @@
+#include "activations.h"
+
+#include <pthread.h>
+
+#include "../os/resident.h"
+#include "../os/ticks.h"
+#include "hook.h"
+#include "suspended.h"
+
+static inline void
+add(mp_number *it, int64_t amount)
+{
+    atomic_store_explicit(it, atomic_load_explicit(it, memory_order_relaxed) + amount,
+                          memory_order_relaxed);
+}
+
+static inline void
+raise_to(mp_number *it, int64_t value)
+{
+    if (MP_UNLIKELY(value > atomic_load_explicit(it, memory_order_relaxed)))
+        atomic_store_explicit(it, value, memory_order_relaxed);
+}
+
+/* Bytes since the line began that an inner activation has charged to the same line. */
+struct share {
+    int64_t allocated, freed, rss;
+};
+
+struct activation {
+    const char *frame;
+    struct mp_lines *lines;     /* one reference */
+    struct mp_line_slot *slots; /* of the thread, the first one is for the line `first` */
+    int first, count;
+    struct mp_line_slot *slot;  /* the line it stands on; NULL: none that is counted */
+    int64_t entry;              /* the thread's level when it began */
+    int64_t allocated, freed, rss; /* when the line began */
+    int64_t high;    /* the thread's highest level on this line, as inner ones told it */
+    int64_t highest; /* the same for all its lines */
+    struct share shared;
+    uint32_t session; /* of `lines`: of another one, the activation is void */
+    uint32_t outer;   /* stands on the same line, further out: index + 1 */
+};
+
+/* What mp_thread.activations points to. */
+struct activations {
+    struct activation *stack;
+    uint32_t count, capacity;
+    int64_t rss;
+    int64_t rss_traffic; /* of the meter, and ticks, at the last reading */
+    uint64_t rss_ticks;
+};
+
+static struct activations *
+reach_activations(struct mp_thread *self)
+{
+    if (!self->activations)
+        self->activations = mp_mem_new(sizeof(struct activations));
+    return self->activations;
+}
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static uint64_t patience; /* ticks after which the resident memory is read again */
+
+static void
+set_up(void)
+{
+    patience = mp_ticks_of(MP_RSS_NANOSECONDS);
+}
+
+static int64_t
+read_rss(struct activations *all, const struct mp_lines *lines)
+{
+    all->rss = mp_resident_now();
+    if (lines->options.children)
+        all->rss += mp_resident_children();
+    all->rss_ticks = mp_ticks();
+    return all->rss;
+}
+
+static inline int64_t
+rss_at_end(struct activations *all, const struct mp_meter *meter, const struct mp_lines *lines)
+{
+    const int64_t traffic = (int64_t)(meter->allocated + meter->freed);
+    if (MP_LIKELY(!lines->options.every_line && traffic - all->rss_traffic < MP_RSS_TRAFFIC &&
+                  mp_ticks() - all->rss_ticks < patience))
+        return all->rss;
+    all->rss_traffic = traffic;
+    return read_rss(all, lines);
+}
+
+/* The end of a line that has ended MP_RSS_CALM times without a change is looked at each eighth
+ * time only: reading the clock is half of what is left of an event's cost. */
+static inline bool
+is_to_look(const struct activation *it, struct mp_line_slot *slot)
+{
+    return slot->calm < MP_RSS_CALM || (++slot->skipped & 7) == 0 || it->lines->options.every_line;
+}
+
+static inline void
+charge_rss(struct activations *all, struct activation *it, const struct mp_meter *meter)
+{
+    struct mp_line_slot *slot = it->slot;
+    if (MP_LIKELY(!is_to_look(it, slot)) && MP_LIKELY(all->rss == it->rss))
+        return;
+    const int64_t change = rss_at_end(all, meter, it->lines) - it->rss;
+    raise_to(&slot->rss, all->rss);
+    slot->calm = change ? 0 : (uint16_t)(slot->calm + (slot->calm < MP_RSS_CALM));
+    if (change - it->shared.rss)
+        add(&slot->rss_change, change - it->shared.rss);
+    if (it->outer)
+        all->stack[it->outer - 1].shared.rss += change;
+}
+
+/* The activation's line begins. */
+static inline void
+begin(struct activations *all, struct activation *it, const struct mp_meter *meter,
+      struct mp_line_slot *slot)
+{
+    it->slot = slot;
+    it->allocated = (int64_t)meter->allocated;
+    it->freed = (int64_t)meter->freed;
+    it->rss = all->rss;
+    it->high = mp_meter_net(meter);
+    it->shared = (struct share){0};
+    if (slot) {
+        it->outer = slot->standing;
+        slot->standing = (uint32_t)(it - all->stack) + 1;
+    }
+}
+
+/* The activation's line ends: it is charged. */
+static inline void
+charge(struct activations *all, struct activation *it, const struct mp_meter *meter)
+{
+    struct mp_line_slot *slot = it->slot;
+    if (meter->high > it->high)
+        it->high = meter->high;
+    if (it->high > it->highest)
+        it->highest = it->high;
+    if (!slot)
+        return;
+    const int64_t allocated = (int64_t)meter->allocated - it->allocated;
+    const int64_t freed = (int64_t)meter->freed - it->freed;
+    add(&slot->allocated, allocated - it->shared.allocated);
+    add(&slot->freed, freed - it->shared.freed);
+    raise_to(&slot->peak, it->high - it->entry);
+    raise_to(&slot->level, mp_meter_net(meter) - it->entry);
+    charge_rss(all, it, meter);
+    slot->standing = it->outer;
+    if (MP_UNLIKELY(it->outer != 0)) {
+        struct share *outer = &all->stack[it->outer - 1].shared;
+        outer->allocated += allocated;
+        outer->freed += freed;
+    }
+}
+
+static void
+pop(struct activations *all)
+{
+    mp_lines_release(all->stack[--all->count].lines);
+}
+
+/* Let go of the innermost activation without charging it. */
+static void
+drop(struct activations *all)
+{
+    struct activation *it = &all->stack[all->count - 1];
+    if (it->slot && it->slot->standing == all->count)
+        it->slot->standing = it->outer;
+    pop(all);
+}
+
+/* Metering ends with the last activation of the thread. */
+static void
+rest(struct mp_thread *self, const struct activations *all)
+{
+    if (all->count == 0)
+        mp_hook_meter(self, false);
+}
+
+static void
+wake(struct mp_thread *self, struct activations *all)
+{
+    if (MP_LIKELY(self->idle == MP_GUARD_METERED))
+        return;
+    while (all->count) /* of an earlier thread with this block */
+        drop(all);
+    all->rss_ticks = mp_ticks() - patience;
+    mp_hook_meter(self, true);
+}
+
+static struct activation *
+push(struct mp_thread *self, const char *frame, struct mp_lines *lines)
+{
+    struct activations *all = self->activations;
+    if (all->count == all->capacity) {
+        const uint32_t wanted = all->capacity ? all->capacity * 2 : 32;
+        void *grown = mp_mem_grow(all->stack, all->capacity * sizeof *all->stack,
+                                  wanted * sizeof *all->stack);
+        if (!grown)
+            return NULL;
+        all->stack = grown;
+        all->capacity = wanted;
+    }
+    struct mp_line_block *block = mp_lines_block(lines, self);
+    if (!block)
+        return NULL;
+    struct activation *it = &all->stack[all->count++];
+    const int64_t net = mp_meter_net(&self->meter);
+    atomic_fetch_add(&lines->references, 1);
+    *it = (struct activation){.frame = frame, .lines = lines, .slots = block->slots,
+                              .first = lines->options.first, .count = lines->options.count,
+                              .entry = net, .highest = net,
+                              .session = atomic_load(&lines->session)};
+    return it;
+}
+
+static inline struct mp_line_slot *
+slot_of(const struct activation *it, int line)
+{
+    const unsigned index = (unsigned)(line - it->first);
+    return MP_LIKELY(index < (unsigned)it->count) ? &it->slots[index] : NULL;
+}
+
+/* Tell the innermost frame's activations of the maximum up to now. */
+static void
+hand_up(struct activations *all, int64_t high)
+{
+    for (uint32_t i = all->count; i-- > 0;) {
+        struct activation *it = &all->stack[i];
+        if (it->frame != all->stack[all->count - 1].frame)
+            break;
+        if (high > it->high)
+            it->high = high;
+    }
+}
+
+static inline void
+reset_high(struct mp_meter *meter)
+{
+    meter->high = mp_meter_net(meter);
+}
+
+/* An activation on `slot`, or on none, above those there are. */
+static struct activation *
+start(struct mp_thread *self, const char *frame, struct mp_lines *lines, int line)
+{
+    struct activations *all = self->activations;
+    struct activation *it = push(self, frame, lines);
+    if (!it)
+        return NULL;
+    rss_at_end(all, &self->meter, lines);
+    begin(all, it, &self->meter, slot_of(it, line));
+    int64_t none = -1;
+    atomic_compare_exchange_strong(&lines->baseline, &none, all->rss);
+    return it;
+}
+
+static void
+let_go(const struct mp_found *found)
+{
+    for (int i = 0; i < found->count; i++)
+        mp_lines_release(found->lines[i]);
+}
+
+/* ---- events ------------------------------------------------------------------------------- */
+
+enum { NO_LINE = -1 };
+
+static void
+forget_suspended(const char *frame)
+{
+    struct mp_suspended entry;
+    while (mp_suspended_take(frame, &entry))
+        mp_lines_release(entry.lines);
+}
+
+/* The thread's activations, ready for one more; NULL when there is no memory for them. */
+static struct activations *
+prepare(struct mp_thread *self)
+{
+    pthread_once(&once, set_up);
+    struct activations *all = reach_activations(self);
+    if (!all)
+        return NULL;
+    wake(self, all);
+    hand_up(all, self->meter.high);
+    reset_high(&self->meter);
+    return all;
+}
+
+/* `line`: where the activation stands; 0: on the first line of the code, which is a call. */
+static bool
+enter_on(struct mp_thread *self, const char *frame, const PyCodeObject *code, int line)
+{
+    struct mp_found found;
+    mp_lines_find(code, &found);
+    struct activations *all = found.count ? prepare(self) : NULL;
+    for (int i = 0; all && i < found.count; i++) {
+        struct activation *it =
+            start(self, frame, found.lines[i], line ? line : code->co_firstlineno);
+        if (!it || !it->slot)
+            continue;
+        add(&it->slot->hits, line || !found.is_part[i]);
+        raise_to(&it->slot->rss, all->rss);
+    }
+    let_go(&found);
+    if (all)
+        rest(self, all);
+    return all != NULL;
+}
+
+bool
+mp_activation_enter(struct mp_thread *self, const char *frame, const PyCodeObject *code)
+{
+    struct activations *all = self->activations;
+    while (all && all->count && all->stack[all->count - 1].frame == frame)
+        drop(all); /* ended unseen */
+    if (!mp_suspended_none())
+        forget_suspended(frame);
+    return enter_on(self, frame, code, 0);
+}
+
+bool
+mp_activation_resume(struct mp_thread *self, const char *frame, const PyCodeObject *code)
+{
+    struct mp_suspended entry;
+    struct activations *all = NULL;
+    while (mp_suspended_take(frame, &entry)) {
+        if (atomic_load(&entry.lines->session) == entry.session &&
+            (all || (all = prepare(self)))) {
+            struct activation *it = start(self, frame, entry.lines, entry.line);
+            if (it)
+                it->entry -= entry.rise;
+        }
+        mp_lines_release(entry.lines);
+    }
+    if (all)
+        rest(self, all);
+    return all || enter_on(self, frame, code, NO_LINE);
+}
+
+/* The frame's activations become the innermost; false when there are none. */
+static bool
+uncover(struct mp_thread *self, const char *frame)
+{
+    struct activations *all = self->activations;
+    if (!all || self->idle != MP_GUARD_METERED)
+        return false;
+    for (uint32_t i = all->count; i > 0; i--)
+        if (all->stack[i - 1].frame == frame) {
+            while (all->count > i)
+                drop(all);
+            return true;
+        }
+    return false;
+}
+
+bool
+mp_activation_is_top(const struct mp_thread *self, const char *frame)
+{
+    const struct activations *all = self->activations;
+    return all && all->count && all->stack[all->count - 1].frame == frame;
+}
+
+static inline bool
+is_valid(const struct activation *it)
+{
+    return it->session == atomic_load_explicit(&it->lines->session, memory_order_relaxed);
+}
+
+static inline __attribute__((always_inline)) void
+step(struct activations *all, struct activation *it, const struct mp_meter *meter, int line)
+{
+    charge(all, it, meter);
+    begin(all, it, meter, slot_of(it, line));
+    if (MP_LIKELY(it->slot != NULL))
+        add(&it->slot->hits, 1);
+}
+
+/* The line of a frame that is not known, not the innermost, or has several activations. */
+static __attribute__((noinline)) void
+line_of_many(struct mp_thread *self, const char *frame, const PyCodeObject *code, int line)
+{
+    if (!mp_activation_is_top(self, frame) && !uncover(self, frame)) {
+        enter_on(self, frame, code, line);
+        return;
+    }
+    struct activations *all = self->activations;
+    for (uint32_t i = all->count; i-- > 0 && all->stack[i].frame == frame;) {
+        struct activation *it = &all->stack[i];
+        if (!is_valid(it)) { /* nothing was counted for a while */
+            if (it->slot && it->slot->standing == i + 1)
+                it->slot->standing = it->outer;
+            it->slot = NULL;
+            it->entry = it->highest = mp_meter_net(&self->meter);
+            it->session = atomic_load(&it->lines->session);
+        }
+        step(all, it, &self->meter, line);
+    }
+    reset_high(&self->meter);
+}
+
+void
+mp_activation_line(struct mp_thread *self, const char *frame, const PyCodeObject *code, int line)
+{
+    struct activations *all = self->activations;
+    struct activation *it = all && all->count ? &all->stack[all->count - 1] : NULL;
+    if (MP_LIKELY(it != NULL) && MP_LIKELY(it->frame == frame) &&
+        MP_LIKELY(all->count == 1 || it[-1].frame != frame) && MP_LIKELY(is_valid(it))) {
+        step(all, it, &self->meter, line);
+        reset_high(&self->meter);
+    } else
+        line_of_many(self, frame, code, line);
+}
+
+static void
+suspend(const struct activation *it, const struct mp_meter *meter)
+{
+    const struct mp_suspended entry = {
+        .frame = it->frame,
+        .lines = it->lines,
+        .rise = mp_meter_net(meter) - it->entry,
+        .line = it->slot ? (int)(it->slot - it->slots) + it->first : NO_LINE,
+        .session = it->session,
+    };
+    atomic_fetch_add(&it->lines->references, 1);
+    if (!mp_suspended_put(&entry))
+        mp_lines_release(it->lines);
+}
+
+void
+mp_activation_leave(struct mp_thread *self, const char *frame, bool suspended)
+{
+    if (!mp_activation_is_top(self, frame) && !uncover(self, frame))
+        return;
+    struct activations *all = self->activations;
+    int64_t highest = INT64_MIN;
+    while (mp_activation_is_top(self, frame)) {
+        struct activation *it = &all->stack[all->count - 1];
+        if (is_valid(it)) {
+            charge(all, it, &self->meter);
+            if (suspended)
+                suspend(it, &self->meter);
+        } else
+            it->highest = mp_meter_net(&self->meter);
+        if (it->highest > highest)
+            highest = it->highest;
+        it->slot = NULL;
+        pop(all);
+    }
+    hand_up(all, highest);
+    reset_high(&self->meter);
+    rest(self, all);
+}
+
+void
+mp_activation_close(struct mp_thread *self, const struct mp_lines *lines)
+{
+    struct activations *all = self->activations;
+    if (!all || self->idle != MP_GUARD_METERED)
+        return;
+    hand_up(all, self->meter.high);
+    for (uint32_t i = all->count; i-- > 0;)
+        if (all->stack[i].lines == lines) {
+            charge(all, &all->stack[i], &self->meter);
+            all->stack[i].slot = NULL;
+        }
+    while (all->count && all->stack[all->count - 1].lines == lines)
+        pop(all);
+    reset_high(&self->meter);
+    rest(self, all);
+}
