@@ -95,17 +95,50 @@ mp_resident_reset_peak(void)
 
 /* ---- other processes --------------------------------------------------------------- */
 
-int64_t
-mp_resident_of(int pid)
+static int64_t
+read_other_statm(int pid)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/%d/statm", pid ? pid : (int)getpid());
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
     const int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return -1;
     const int64_t now = read_statm(file);
     close(file);
     return now;
+}
+
+/* The value of "Name:   123 kB" in bytes; 0 where there is none. */
+static int64_t
+field(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    return at ? strtoll(at + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+static int64_t
+read_rollup(int pid, enum mp_resident_metric metric)
+{
+    char path[64], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return -1;
+    const ssize_t length = read(file, text, sizeof text - 1);
+    close(file);
+    if (length <= 0)
+        return -1;
+    text[length] = '\0';
+    return metric == MP_PSS ? field(text, "\nPss:")
+                            : field(text, "\nPrivate_Clean:") + field(text, "\nPrivate_Dirty:");
+}
+
+int64_t
+mp_resident_of(int pid, enum mp_resident_metric metric)
+{
+    if (metric != MP_RSS)
+        return read_rollup(pid ? pid : (int)getpid(), metric);
+    return pid ? read_other_statm(pid) : mp_resident_now();
 }
 
 /* The parent of a process, from "pid (name) state parent ..."; -1 when it is gone. */
@@ -169,7 +202,7 @@ descends(const struct process *list, size_t count, struct process from, int root
 }
 
 int64_t
-mp_resident_descendants(int pid)
+mp_resident_descendants(int pid, enum mp_resident_metric metric)
 {
     struct process list[MAX_PROCESSES]; /* 16 KiB of stack */
     const size_t count = list_processes(list);
@@ -177,14 +210,8 @@ mp_resident_descendants(int pid)
     int64_t sum = 0;
     for (size_t i = 0; i < count; i++) {
         const int64_t resident =
-            descends(list, count, list[i], root) ? mp_resident_of(list[i].pid) : -1;
+            descends(list, count, list[i], root) ? mp_resident_of(list[i].pid, metric) : -1;
         sum += resident > 0 ? resident : 0;
     }
     return sum;
-}
-
-int64_t
-mp_resident_children(void)
-{
-    return mp_resident_descendants(0);
 }

@@ -3,15 +3,8 @@
 #define MP_TICKS_H
 
 #include <stdint.h>
-#include <time.h>
 
-static inline uint64_t
-mp_nanoseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
+uint64_t mp_nanoseconds(void);
 
 /* Of an unknown, constant rate. */
 static inline uint64_t
@@ -29,13 +22,6 @@ mp_ticks(void)
 }
 
 /* How many ticks `nanoseconds` are; takes that long. */
-static inline uint64_t
-mp_ticks_of(uint64_t nanoseconds)
-{
-    const uint64_t first = mp_ticks(), end = mp_nanoseconds() + nanoseconds;
-    while (mp_nanoseconds() < end)
-        ;
-    return mp_ticks() - first;
-}
+uint64_t mp_ticks_of(uint64_t nanoseconds);
 
 #endif

@@ -28,6 +28,7 @@ struct share {
 
 struct activation {
     const char *frame;
+    uintptr_t ip;               /* of the instruction that began the line */
     struct mp_lines *lines;     /* one reference */
     struct mp_line_slot *slots; /* of the thread, the first one is for the line `first` */
     int first, count;
@@ -45,9 +46,11 @@ struct activation {
 struct activations {
     struct activation *stack;
     uint32_t count, capacity;
-    int64_t rss;
-    int64_t rss_traffic; /* of the meter, and ticks, at the last reading */
-    uint64_t rss_ticks;
+    struct reading {
+        int64_t bytes;
+        int64_t traffic; /* of the meter, at the last reading */
+        uint64_t ticks;
+    } rss[MP_RESIDENT_METRICS][2]; /* [1]: with that of child processes */
 };
 
 static struct activations *
@@ -67,25 +70,33 @@ set_up(void)
     patience = mp_ticks_of(MP_RSS_NANOSECONDS);
 }
 
-static int64_t
-read_rss(struct activations *all, const struct mp_lines *lines)
+static inline struct reading *
+last_reading(struct activations *all, const struct mp_lines *lines)
 {
-    all->rss = mp_resident_now();
-    if (lines->options.children)
-        all->rss += mp_resident_children();
-    all->rss_ticks = mp_ticks();
-    return all->rss;
+    return &all->rss[lines->options.metric][lines->options.children];
 }
 
-static inline int64_t
-rss_at_end(struct activations *all, const struct mp_meter *meter, const struct mp_lines *lines)
+static __attribute__((noinline)) void
+read_again(struct reading *reading, const struct mp_lines_options *options)
 {
+    reading->bytes = mp_resident_of(0, options->metric);
+    if (options->children)
+        reading->bytes += mp_resident_descendants(0, options->metric);
+    reading->ticks = mp_ticks();
+}
+
+/* Resident memory, read again if it can have changed enough. */
+static inline int64_t
+rss_now(struct activations *all, const struct mp_meter *meter, const struct mp_lines *lines)
+{
+    struct reading *reading = last_reading(all, lines);
     const int64_t traffic = (int64_t)(meter->allocated + meter->freed);
-    if (MP_LIKELY(!lines->options.every_line && traffic - all->rss_traffic < MP_RSS_TRAFFIC &&
-                  mp_ticks() - all->rss_ticks < patience))
-        return all->rss;
-    all->rss_traffic = traffic;
-    return read_rss(all, lines);
+    if (MP_UNLIKELY(lines->options.every_line || traffic - reading->traffic >= MP_RSS_TRAFFIC ||
+                    mp_ticks() - reading->ticks >= patience)) {
+        reading->traffic = traffic;
+        read_again(reading, &lines->options);
+    }
+    return reading->bytes;
 }
 
 /* The end of a line that has ended MP_RSS_CALM times without a change is looked at each eighth
@@ -100,10 +111,10 @@ static inline void
 charge_rss(struct activations *all, struct activation *it, const struct mp_meter *meter)
 {
     struct mp_line_slot *slot = it->slot;
-    if (MP_LIKELY(!is_to_look(it, slot)) && MP_LIKELY(all->rss == it->rss))
+    if (MP_LIKELY(!is_to_look(it, slot)) && MP_LIKELY(last_reading(all, it->lines)->bytes == it->rss))
         return;
-    const int64_t change = rss_at_end(all, meter, it->lines) - it->rss;
-    raise_to(&slot->rss, all->rss);
+    const int64_t now = rss_now(all, meter, it->lines), change = now - it->rss;
+    raise_to(&slot->rss, now);
     slot->calm = change ? 0 : (uint16_t)(slot->calm + (slot->calm < MP_RSS_CALM));
     if (change - it->shared.rss)
         add(&slot->rss_change, change - it->shared.rss);
@@ -119,7 +130,7 @@ begin(struct activations *all, struct activation *it, const struct mp_meter *met
     it->slot = slot;
     it->allocated = (int64_t)meter->allocated;
     it->freed = (int64_t)meter->freed;
-    it->rss = all->rss;
+    it->rss = last_reading(all, it->lines)->bytes;
     it->high = mp_meter_net(meter);
     it->shared = (struct share){0};
     if (slot) {
@@ -185,7 +196,8 @@ wake(struct mp_thread *self, struct activations *all)
         return;
     while (all->count) /* of an earlier thread with this block */
         drop(all);
-    all->rss_ticks = mp_ticks() - patience;
+    for (struct reading *it = all->rss[0]; it < all->rss[MP_RESIDENT_METRICS]; it++)
+        it->ticks = mp_ticks() - patience;
     mp_hook_meter(self, true);
 }
 
@@ -208,7 +220,8 @@ push(struct mp_thread *self, const char *frame, struct mp_lines *lines)
     struct activation *it = &all->stack[all->count++];
     const int64_t net = mp_meter_net(&self->meter);
     atomic_fetch_add(&lines->references, 1);
-    *it = (struct activation){.frame = frame, .lines = lines, .slots = block->slots,
+    *it = (struct activation){.frame = frame, .ip = mp_frame_ip(frame), .lines = lines,
+                              .slots = block->slots,
                               .first = lines->options.first, .count = lines->options.count,
                               .entry = net, .highest = net,
                               .session = atomic_load(&lines->session)};
@@ -249,10 +262,10 @@ start(struct mp_thread *self, const char *frame, struct mp_lines *lines, int lin
     struct activation *it = push(self, frame, lines);
     if (!it)
         return NULL;
-    rss_at_end(all, &self->meter, lines);
+    const int64_t rss = rss_now(all, &self->meter, lines);
     begin(all, it, &self->meter, slot_of(it, line));
     int64_t none = -1;
-    atomic_compare_exchange_strong(&lines->baseline, &none, all->rss);
+    atomic_compare_exchange_strong(&lines->baseline, &none, rss);
     return it;
 }
 
@@ -301,8 +314,11 @@ enter_on(struct mp_thread *self, const char *frame, const PyCodeObject *code, in
             start(self, frame, found.lines[i], line ? line : code->co_firstlineno);
         if (!it || !it->slot)
             continue;
-        add(&it->slot->hits, line || !found.is_part[i]);
-        raise_to(&it->slot->rss, all->rss);
+        if (line || !found.is_part[i])
+            add(&it->slot->hits, 1);
+        else
+            it->ip = UINTPTR_MAX; /* its first line has not been counted */
+        raise_to(&it->slot->rss, it->rss);
     }
     let_go(&found);
     if (all)
@@ -369,11 +385,20 @@ is_valid(const struct activation *it)
     return it->session == atomic_load_explicit(&it->lines->session, memory_order_relaxed);
 }
 
+/* From 3.12 on, a jump forward within a line makes an event too: the line goes on. */
 static inline __attribute__((always_inline)) void
 step(struct activations *all, struct activation *it, const struct mp_meter *meter, int line)
 {
+    struct mp_line_slot *slot = slot_of(it, line);
+    const uintptr_t ip = mp_frame_ip(it->frame), before = it->ip;
+    it->ip = ip;
+    if (MP_UNLIKELY(slot == it->slot) && ip > before) {
+        if (meter->high > it->high)
+            it->high = meter->high;
+        return;
+    }
     charge(all, it, meter);
-    begin(all, it, meter, slot_of(it, line));
+    begin(all, it, meter, slot);
     if (MP_LIKELY(it->slot != NULL))
         add(&it->slot->hits, 1);
 }
@@ -412,6 +437,22 @@ mp_activation_line(struct mp_thread *self, const char *frame, const PyCodeObject
         reset_high(&self->meter);
     } else
         line_of_many(self, frame, code, line);
+}
+
+void
+mp_activation_rebase(struct mp_thread *self)
+{
+    const struct mp_meter *meter = &self->meter;
+    struct activations *all = self->activations;
+    const char *frame = all->stack[all->count - 1].frame;
+    for (uint32_t i = all->count; i-- > 0 && all->stack[i].frame == frame;) {
+        struct activation *it = &all->stack[i];
+        it->entry += (int64_t)(meter->allocated - meter->freed) - (it->allocated - it->freed);
+        it->allocated = (int64_t)meter->allocated;
+        it->freed = (int64_t)meter->freed;
+        it->high = it->highest = mp_meter_net(meter);
+    }
+    reset_high(&self->meter);
 }
 
 static void

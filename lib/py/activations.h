@@ -40,6 +40,9 @@ bool mp_activation_resume(struct mp_thread *self, const char *frame, const PyCod
 void mp_activation_line(struct mp_thread *self, const char *frame, const PyCodeObject *code,
                         int line);
 
+/* What was allocated since the innermost activation has begun is not the program's. */
+void mp_activation_rebase(struct mp_thread *self);
+
 /* The call ends, or is suspended. Without effect when it is not known. */
 void mp_activation_leave(struct mp_thread *self, const char *frame, bool suspended);
 

@@ -29,8 +29,10 @@ trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
         if (MP_LIKELY(what == PyTrace_LINE))
             mp_activation_line(self, own, (const PyCodeObject *)mp_frame_code(own),
                                PyFrame_GetLineNumber(frame));
-        else if (what == PyTrace_CALL) /* the frame object was made for us */
+        else if (what == PyTrace_CALL) { /* the frame object was made for us */
             mp_hook_disown(self, (uintptr_t)frame - mp_object_presize(&PyFrame_Type));
+            mp_activation_rebase(self);
+        }
     }
     const Py_tracefunc chained = (Py_tracefunc)self->chained;
     return chained ? chained(object, frame, what, arg) : 0;
@@ -87,8 +89,9 @@ is_suspended(const frame_t *frame)
 static bool
 begins(const char *frame, const PyCodeObject *code)
 {
-    const uintptr_t first = mp_code_start(code) + (uintptr_t)code->_co_firsttraceable * 2;
-    return mp_frame_owner(frame) != MP_FRAME_OWNER_GENERATOR || mp_frame_ip(frame) < first;
+    const uintptr_t ip = mp_frame_ip(frame);
+    const uintptr_t first = mp_code_start(code, ip) + (uintptr_t)code->_co_firsttraceable * 2;
+    return mp_frame_owner(frame) != MP_FRAME_OWNER_GENERATOR || ip < first;
 }
 
 static PyObject *

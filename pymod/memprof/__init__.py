@@ -11,6 +11,7 @@ The names and string formats follow the standard library's tracemalloc where it 
 
 from ._core import version as __version__
 from .filters import DomainFilter, Filter
+from .lines import LineProfiler, profile, show_results
 from .leaks import Leak, LeakReport, find_growth
 from .snapshot import Frame, Snapshot, Statistic, StatisticDiff, Traceback
 from .tracing import (

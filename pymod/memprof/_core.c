@@ -263,7 +263,7 @@ static PyMethodDef functions[] = {
      "run_code(code, globals): run as the outermost frame of this thread"},
     {"run_call", mp_core_run_call, METH_VARARGS, "run_call(function, args): the same"},
     {"resident", mp_core_resident, METH_VARARGS,
-     "resident(pid, children=False): bytes resident now; 0 is this process, -1 there is none"},
+     "resident(pid, children=False, metric=0): bytes resident now; 0 is this process, -1 there is none"},
     {"reset_peak_rss", mp_core_reset_peak_rss, METH_NOARGS,
      "Let the kernel's high-water mark begin anew; False when it cannot be."},
     {"peak_rss", mp_core_peak_rss, METH_NOARGS, "That mark, in bytes."},

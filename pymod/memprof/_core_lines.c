@@ -17,14 +17,15 @@ struct lines_object {
 static int
 parse_options(PyObject *args, PyObject *kwargs, struct mp_lines_options *options)
 {
-    static char *names[] = {"first", "count", "every_line", "children", NULL};
-    int every_line = 0, children = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ii|pp:Lines", names, &options->first,
-                                     &options->count, &every_line, &children))
+    static char *names[] = {"first", "count", "every_line", "children", "metric", NULL};
+    int every_line = 0, children = 0, metric = MP_RSS;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ii|ppi:Lines", names, &options->first,
+                                     &options->count, &every_line, &children, &metric))
         return -1;
     options->every_line = every_line;
     options->children = children;
-    if (options->first >= 0 && options->count > 0)
+    options->metric = (enum mp_resident_metric)metric;
+    if (metric >= 0 && metric < MP_RESIDENT_METRICS && options->first >= 0 && options->count > 0)
         return 0;
     PyErr_SetString(PyExc_ValueError, "no lines");
     return -1;
@@ -209,14 +210,16 @@ mp_core_add_lines(PyObject *module)
 PyObject *
 mp_core_resident(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    int pid, children = 0;
-    if (!PyArg_ParseTuple(args, "i|p:resident", &pid, &children))
+    int pid, children = 0, metric = MP_RSS;
+    if (!PyArg_ParseTuple(args, "i|pi:resident", &pid, &children, &metric))
         return NULL;
+    if (metric < 0 || metric >= MP_RESIDENT_METRICS)
+        return PyErr_Format(PyExc_ValueError, "no such metric: %d", metric);
     int64_t now;
     Py_BEGIN_ALLOW_THREADS
-    now = pid ? mp_resident_of(pid) : mp_resident_now();
+    now = mp_resident_of(pid, (enum mp_resident_metric)metric);
     if (now >= 0 && children)
-        now += mp_resident_descendants(pid);
+        now += mp_resident_descendants(pid, (enum mp_resident_metric)metric);
     Py_END_ALLOW_THREADS
     return PyLong_FromLongLong(now);
 }

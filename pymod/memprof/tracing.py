@@ -37,6 +37,8 @@ class Options(namedtuple("Options", "series output checkpoint notes")):
 _options: Options | None = None  # of the trace under way
 _first_output: str | None = None  # of the process that began it, not of a forked child
 _registered = False
+_holders = 0  # line profilers that need the trace
+_is_borrowed = False  # it is there for them only, without stacks, and nobody else sees it
 _registered_with_multiprocessing = False  # by this process or one that it was forked from
 
 
@@ -58,12 +60,12 @@ def start(
     RuntimeError. ValueError for a checkpoint of zero or less, OSError when ``output``
     cannot be written.
     """
-    global _options, _first_output
+    global _options, _first_output, _is_borrowed
     if not checkpoint > 0:
         raise ValueError(f"checkpoint must be more than 0 seconds, not {checkpoint!r}")
     path = os.path.abspath(os.fspath(output)) if output is not None else None
     options = Options(series, path, checkpoint, dict(notes or {}))
-    if _core.is_tracing():
+    if is_tracing():
         if _options is not None and _options[:3] != options[:3]:
             raise RuntimeError(
                 f"memprof is tracing already, with other options ({_options}); call stop() first"
@@ -73,6 +75,8 @@ def start(
     before = _core.quiet(True)
     try:
         _core.start()
+        _core.leave_out_stacks(False)
+        _is_borrowed = False
         _options = options
         _first_output = path
         if path is not None:
@@ -91,15 +95,40 @@ def stop() -> None:
     Where another tool has put its own hooks in front of ours in the meantime, ours stay in
     the chain and only pass calls on.
     """
-    global _options
+    global _options, _is_borrowed
     _core.sampler_stop()
-    _core.stop()
     _options = None
+    _is_borrowed = _holders > 0 and _core.is_tracing()
+    _core.leave_out_stacks(_is_borrowed)
+    if not _is_borrowed:
+        _core.stop()
+
+
+def hold() -> None:
+    """Let the core trace, for a line profiler; without stacks unless somebody has called
+    start() or will. To be followed by let_go()."""
+    global _holders, _is_borrowed
+    if not _core.is_tracing():
+        _register()
+        _core.start()
+        _core.leave_out_stacks(True)
+        _is_borrowed = True
+    _holders += 1
+
+
+def let_go() -> None:
+    """The end of hold(): everything is as it was before the first one."""
+    global _holders, _is_borrowed
+    _holders -= 1
+    if _holders == 0 and _is_borrowed:
+        _is_borrowed = False
+        _core.stop()
+        _core.leave_out_stacks(False)
 
 
 def is_tracing() -> bool:
     """True between start() and stop()."""
-    return _core.is_tracing()
+    return _core.is_tracing() and not _is_borrowed
 
 
 def clear() -> None:
@@ -112,7 +141,7 @@ def clear() -> None:
 
 def get_traced_memory() -> tuple[int, int]:
     """(current, peak) bytes of traced blocks; (0, 0) when not tracing."""
-    return _core.get_traced()
+    return (0, 0) if _is_borrowed else _core.get_traced()
 
 
 def reset_peak() -> None:
@@ -141,6 +170,8 @@ def take_snapshot() -> Snapshot:
     RuntimeWarning when another tool has taken our hooks out (tracemalloc.stop() does when
     tracemalloc was started first): nothing is seen from then on.
     """
+    if _is_borrowed:
+        raise RuntimeError("memprof is not tracing")
     before = _core.quiet(True)
     try:
         core = _core.take_snapshot(False)

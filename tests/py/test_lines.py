@@ -1,0 +1,639 @@
+"""The line engine: what is allocated on which line, by construction."""
+
+import asyncio
+import contextlib
+import gc
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+import memprof
+from memprof import _core, tracing
+from memprof.lines import LineProfiler
+
+MB = 1_000_000
+SLACK = 1024  # bytes, or half a percent
+
+
+@contextlib.contextmanager
+def profiling(*functions):
+    prof = LineProfiler()
+    for function in functions:
+        prof.add_function(function)
+    gc.collect()
+    gc.disable()
+    try:
+        with prof:
+            yield prof
+    finally:
+        gc.enable()
+
+
+def marked(prof, function):
+    """{mark: row} of the lines that end in ``# mark``."""
+    rows = {}
+    for row in prof.rows():
+        if function.__code__.co_firstlineno <= row["line"] < function.__code__.co_firstlineno + 60:
+            source, _, mark = row["source"].rpartition("# ")
+            if source:
+                rows.setdefault(mark, SimpleNamespace(**row))
+    return rows
+
+
+def is_about(number, truth):
+    return abs(number - truth) <= max(SLACK, truth * 0.005)
+
+
+def check(row, hits=None, **truth):
+    if hits is not None:
+        assert row.hits == hits, row
+    for name, value in truth.items():
+        assert is_about(getattr(row, name), value), (name, value, row)
+
+
+# ---- one function ------------------------------------------------------------------------------
+
+
+def simple():
+    a = bytearray(3 * MB)  # a
+    b = bytearray(MB)  # b
+    del a  # del
+    for _ in range(5):  # for
+        c = bytearray(2 * MB)  # c
+    return len(b) + len(c)  # return
+
+
+def test_each_line_has_what_it_allocates_and_frees():
+    with profiling(simple) as prof:
+        simple()
+    rows = marked(prof, simple)
+    check(rows["a"], 1, allocated=3 * MB, freed=0, net=3 * MB, peak=3 * MB)
+    check(rows["b"], 1, allocated=MB, freed=0, peak=4 * MB)
+    check(rows["del"], 1, allocated=0, freed=3 * MB, net=-3 * MB, peak=4 * MB)
+    check(rows["for"], 6, allocated=0, freed=0, peak=3 * MB)
+    # the old one goes when the new one is there
+    check(rows["c"], 5, allocated=10 * MB, freed=8 * MB, net=2 * MB, peak=5 * MB)
+    check(rows["return"], 1, allocated=0)
+
+
+def test_calls_add_up_and_the_def_counts_them():
+    with profiling(simple) as prof:
+        for _ in range(3):
+            simple()
+    rows = marked(prof, simple)
+    check(rows["a"], 3, allocated=9 * MB, peak=3 * MB)
+    assert next(r for r in prof.rows() if r["source"].startswith("def simple"))["hits"] == 3
+
+
+def test_hits_of_a_long_loop_are_exact_and_small_allocations_add_up():
+    def loop():
+        for _ in range(20_000):  # for
+            x = bytes(967)  # body
+        return x
+
+    with profiling(loop) as prof:
+        loop()
+    rows = marked(prof, loop)
+    check(rows["for"], 20_001)
+    check(rows["body"], 20_000, allocated=20_000 * 1000, freed=19_999 * 1000, peak=2000)
+
+
+def test_jumps_within_a_line_are_no_hits():
+    def loop():
+        for i in range(10):  # for
+            x = i > 5 and (i or 3) or (7 if i else 8)  # jumps
+        while i: i -= 1  # noqa: E701 # loop
+        return x
+
+    with profiling(loop) as prof:
+        loop()
+    rows = marked(prof, loop)
+    assert rows["jumps"].hits == 10
+    assert rows["for"].hits == 11
+    assert rows["loop"].hits in (9, 10)
+    with profiling(one_line) as prof:
+        for i in range(5):
+            one_line(i)
+    assert [row["hits"] for row in prof.rows()] == [5]
+
+
+one_line = lambda n: n and 3 or 4  # noqa: E731
+
+
+def test_a_peak_within_a_line_is_seen():
+    def spike():
+        n = len(bytearray(7 * MB))  # spike
+        return n  # after
+
+    with profiling(spike) as prof:
+        spike()
+    rows = marked(prof, spike)
+    check(rows["spike"], 1, allocated=7 * MB, freed=7 * MB, net=0, peak=7 * MB)
+    check(rows["after"], peak=0)
+
+
+def test_lines_beyond_256_cost_nothing_either():
+    """The interpreter makes an int object for the number of a line."""
+    source = "\n" * 70_000 + "def far():\n    for _ in range(5000):\n        pass\n"
+    space = {}
+    exec(compile(source, "far.py", "exec"), space)
+    with profiling(space["far"]) as prof:
+        space["far"]()
+    rows = {row["line"]: row for row in prof.rows()}
+    assert sorted(rows) == [70_001, 70_002, 70_003]
+    assert rows[70_003]["hits"] == 5000
+    for row in rows.values():
+        assert row["allocated"] <= 5000 * 33 and abs(row["net"]) <= SLACK, row
+    assert rows[70_003]["allocated"] <= SLACK and rows[70_003]["freed"] <= SLACK
+    assert _core.check() is None
+
+
+def test_comprehensions_and_inner_functions_are_in_the_outer_ones_lines():
+    def outer():
+        data = [bytes(9967) for _ in range(100)]  # comprehension
+
+        def inner():
+            return bytearray(MB)  # inner
+
+        inner()  # call
+        inner()  # call2
+        return data
+
+    with profiling(outer) as prof:
+        outer()
+    rows = marked(prof, outer)
+    check(rows["comprehension"], net=100 * 10_000, peak=MB)
+    check(rows["inner"], 2, allocated=2 * MB)
+    check(rows["call"], 1, allocated=MB, freed=MB, peak=2 * MB)
+
+
+def test_what_a_line_calls_is_included():
+    def callee():
+        x = bytearray(5 * MB)
+        del x
+        return bytearray(MB)
+
+    def caller():
+        y = callee()  # call
+        return y  # return
+
+    with profiling(caller) as prof:
+        caller()
+    rows = marked(prof, caller)
+    check(rows["call"], 1, allocated=6 * MB, freed=5 * MB, net=MB, peak=5 * MB)
+    check(rows["return"], 1, allocated=0, peak=MB)
+
+
+# ---- several activations ----------------------------------------------------------------------------
+
+
+def test_nested_profiled_functions_hand_their_peak_up():
+    def callee():
+        x = bytearray(5 * MB)  # x
+        del x  # del
+        return bytearray(MB)  # rest
+
+    def caller():
+        a = bytearray(2 * MB)  # a
+        b = callee()  # call
+        return a, b  # return
+
+    with profiling(caller, callee) as prof:
+        caller()
+    rows = marked(prof, caller)
+    check(rows["a"], 1, allocated=2 * MB, peak=2 * MB)
+    check(rows["call"], 1, allocated=6 * MB, freed=5 * MB, peak=7 * MB)
+    check(rows["return"], 1, allocated=0, freed=0, peak=3 * MB)
+    rows = marked(prof, callee)
+    check(rows["x"], 1, allocated=5 * MB, freed=0, peak=5 * MB)
+    check(rows["del"], 1, allocated=0, freed=5 * MB)
+    check(rows["rest"], 1, allocated=MB, peak=MB)
+
+
+def recursive(n):
+    x = bytearray(MB)  # x
+    if n:  # if
+        recursive(n - 1)  # call
+    return len(x)  # return
+
+
+def test_recursion_counts_each_byte_once_per_line():
+    with profiling(recursive) as prof:
+        recursive(9)
+    rows = marked(prof, recursive)
+    check(rows["x"], 10, allocated=10 * MB, freed=0, peak=MB)
+    check(rows["if"], 10, allocated=0)
+    check(rows["call"], 9, allocated=9 * MB, freed=9 * MB, peak=10 * MB)
+    check(rows["return"], 10, allocated=0, peak=MB)
+
+
+def test_mutual_recursion():
+    def even(n):
+        x = bytearray(MB)  # even
+        return not n or odd(n - 1), x  # call odd
+
+    def odd(n):
+        x = bytearray(2 * MB)  # odd
+        return bool(n) and even(n - 1), x  # call even
+
+    with profiling(even, odd) as prof:
+        even(4)
+    rows = marked(prof, even)
+    check(rows["even"], 3, allocated=3 * MB)
+    check(rows["call odd"], 3, allocated=2 * MB + 2 * 2 * MB)
+    rows = marked(prof, odd)
+    check(rows["odd"], 2, allocated=4 * MB)
+    check(rows["call even"], 2, allocated=2 * MB + 2 * MB)
+
+
+def test_an_exception_ends_its_activation():
+    def thrower():
+        x = bytearray(MB)  # x
+        raise KeyError(len(x))  # raise
+
+    def between():
+        try:
+            thrower()
+        except KeyError:
+            pass
+        return bytearray(3 * MB)
+
+    def catcher():
+        y = between()  # call
+        z = bytearray(2 * MB)  # z
+        return y, z
+
+    with profiling(catcher, thrower) as prof:
+        catcher()
+    rows = marked(prof, thrower)
+    check(rows["x"], 1, allocated=MB)
+    check(rows["raise"], 1, allocated=0)
+    rows = marked(prof, catcher)
+    check(rows["call"], 1, allocated=4 * MB, freed=MB, peak=3 * MB)
+    check(rows["z"], 1, allocated=2 * MB, peak=5 * MB)
+
+
+def test_an_exception_that_leaves_the_profiled_code():
+    def fails():
+        x = bytearray(MB)  # x
+        return x.nothing  # fails
+
+    with profiling(fails) as prof:
+        for _ in range(3):
+            with pytest.raises(AttributeError):
+                fails()
+            bytearray(10 * MB)
+    rows = marked(prof, fails)
+    check(rows["x"], 3, allocated=3 * MB, peak=MB)
+    check(rows["fails"], 3, peak=MB)
+    assert rows["fails"].allocated < 4 * SLACK
+
+
+def produce(count, size):
+    for _ in range(count):  # for
+        item = bytearray(size)  # item
+        yield len(item)  # yield
+    last = bytearray(MB)  # last
+    return last
+
+
+def test_generators_are_not_charged_while_they_are_suspended():
+    with profiling(produce) as prof:
+        for _ in produce(4, 2 * MB):
+            bytearray(30 * MB)
+    rows = marked(prof, produce)
+    check(rows["for"], 5, allocated=0, freed=0)
+    check(rows["item"], 4, allocated=8 * MB, freed=6 * MB, peak=4 * MB)
+    check(rows["yield"], 4, allocated=0, freed=0, peak=2 * MB)
+    check(rows["last"], 1, allocated=MB, peak=3 * MB)
+
+
+def test_interleaved_generators():
+    with profiling(produce) as prof:
+        for _ in zip(produce(3, MB), produce(3, 5 * MB), strict=True):
+            bytearray(20 * MB)
+    rows = marked(prof, produce)
+    check(rows["item"], 6, allocated=18 * MB, freed=12 * MB, peak=10 * MB)
+    check(rows["yield"], 6, allocated=0, freed=0, peak=5 * MB)
+    check(rows["last"], 2, allocated=2 * MB)
+
+
+def test_throw_and_close():
+    def catches():
+        while True:
+            try:
+                yield  # yield
+            except KeyError:
+                x = bytearray(MB)  # caught
+            finally:
+                y = bytearray(2 * MB)  # finally
+        return x, y
+
+    with profiling(catches) as prof:
+        generator = catches()
+        next(generator)
+        bytearray(9 * MB)
+        generator.throw(KeyError)
+        bytearray(9 * MB)
+        generator.throw(KeyError)
+        bytearray(9 * MB)
+        generator.close()
+    rows = marked(prof, catches)
+    check(rows["caught"], 2, allocated=2 * MB)
+    check(rows["finally"], 3, allocated=6 * MB)
+    assert rows["yield"].allocated < 4 * SLACK
+
+
+def test_generators_that_are_given_up():
+    with profiling(produce) as prof:
+        for _ in range(200):
+            next(produce(2, MB))
+        check(marked(prof, produce)["item"], 200, allocated=200 * MB)
+        list(produce(1, MB))
+    check(marked(prof, produce)["last"], 1, allocated=MB)
+
+
+def test_a_generator_that_began_before():
+    generator = produce(3, MB)
+    next(generator)
+    with profiling(produce) as prof:
+        list(generator)
+    rows = marked(prof, produce)
+    check(rows["item"], 2, allocated=2 * MB)
+    check(rows["last"], 1, allocated=MB)
+
+
+def test_yield_from():
+    def delegate():
+        x = bytearray(MB)  # x
+        yield from produce(2, 2 * MB)  # from
+        return x
+
+    with profiling(delegate, produce) as prof:
+        for _ in delegate():
+            bytearray(9 * MB)
+    rows = marked(prof, delegate)
+    check(rows["x"], 1, allocated=MB)
+    check(rows["from"], 1, allocated=5 * MB, peak=5 * MB)
+    check(marked(prof, produce)["item"], 2, allocated=4 * MB)
+
+
+def test_coroutines_that_interleave():
+    async def worker(size):
+        for _ in range(3):
+            x = bytearray(size)  # x
+            await asyncio.sleep(0)  # sleep
+        return len(x)
+
+    async def main():
+        return await asyncio.gather(*(worker(n * MB) for n in (1, 2, 3)))
+
+    with profiling(worker) as prof:
+        asyncio.run(main())
+    rows = marked(prof, worker)
+    check(rows["x"], 9, allocated=18 * MB, freed=12 * MB, peak=6 * MB)
+    check(rows["sleep"], 9, net=0)
+    assert rows["sleep"].allocated < MB / 4
+
+
+def test_async_generators():
+    async def ticks():
+        for _ in range(3):
+            x = bytearray(MB)  # x
+            yield x  # yield
+
+    async def main():
+        async for item in ticks():
+            assert len(bytearray(5 * MB)) > len(item)
+            await asyncio.sleep(0)
+
+    with profiling(ticks) as prof:
+        asyncio.run(main())
+    rows = marked(prof, ticks)
+    # what the consumer lets go of while it is suspended does not lower its level
+    check(rows["x"], 3, allocated=3 * MB, peak=3 * MB)
+    assert rows["yield"].allocated < 4 * SLACK
+
+
+def test_threads_have_their_own_activations():
+    barrier = threading.Barrier(4)
+
+    def work(size):
+        for _ in range(20):
+            x = bytearray(size)  # x
+            barrier.wait()
+        return len(x)  # end
+
+    with profiling(work) as prof:
+        threads = [threading.Thread(target=work, args=(n * MB // 10,)) for n in (1, 2, 3, 4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    rows = marked(prof, work)
+    check(rows["x"], 80, allocated=20 * MB, freed=19 * MB, peak=0.8 * MB)
+    check(rows["end"], 4)
+
+
+def test_a_generator_that_changes_threads():
+    generator = produce(4, MB)
+    with profiling(produce) as prof:
+        next(generator)
+        thread = threading.Thread(target=lambda: (next(generator), next(generator)))
+        thread.start()
+        thread.join()
+        list(generator)
+    rows = marked(prof, produce)
+    check(rows["item"], 4, allocated=4 * MB)
+    check(rows["last"], 1, allocated=MB)
+
+
+# ---- enabling ------------------------------------------------------------------------------------------
+
+
+def test_two_profilers_of_one_function():
+    with profiling(simple) as outer:
+        simple()
+        with profiling(simple) as inner:
+            simple()
+            assert sys.gettrace() is None
+        simple()
+    check(marked(outer, simple)["c"], 15, allocated=30 * MB, freed=24 * MB, peak=5 * MB)
+    check(marked(inner, simple)["c"], 5, allocated=10 * MB, freed=8 * MB, peak=5 * MB)
+
+
+def test_enabled_inside_the_function_itself():
+    prof = LineProfiler()
+
+    def itself():
+        x = bytearray(MB)  # before
+        prof.enable()
+        y = bytearray(2 * MB)  # within
+        prof.disable()
+        z = bytearray(3 * MB)  # after
+        return x, y, z
+
+    prof.add_function(itself)
+    for _ in range(2):
+        itself()
+    rows = marked(prof, itself)
+    assert not {"before", "after"} & set(rows)
+    if "within" in rows:  # 3.11 sees a frame from its beginning only
+        check(rows["within"], 2, allocated=4 * MB, peak=2 * MB)
+
+
+def test_an_exact_trace_goes_on_and_a_borrowed_one_ends():
+    assert not memprof.is_tracing()
+    with profiling(simple):
+        assert not memprof.is_tracing() and _core.is_tracing()
+        simple()
+        with pytest.raises(RuntimeError):
+            memprof.take_snapshot()
+        memprof.start()
+        kept = bytearray(MB)
+        assert memprof.get_object_traceback(kept)[-1].filename == __file__
+        memprof.stop()
+        assert not memprof.is_tracing()
+        simple()
+    assert not _core.is_tracing() and tracing._holders == 0
+    memprof.start()
+    with profiling(simple) as prof:
+        simple()
+    assert memprof.is_tracing()
+    check(marked(prof, simple)["a"], 1, allocated=3 * MB)
+    assert _core.check() is None
+    memprof.stop()
+
+
+def test_code_that_is_not_selected_has_no_events():
+    if sys.version_info < (3, 12):
+        pytest.skip("sys.monitoring is of 3.12")
+
+    def other():
+        return 1
+
+    with profiling(simple):
+        tools = [n for n in range(6) if sys.monitoring.get_tool(n) == "memprof lines"]
+        assert len(tools) == 1 and tools[0] not in (0, 1, 2)
+        other()
+        assert sys.monitoring.get_local_events(tools[0], other.__code__) == 0
+        assert sys.monitoring.get_local_events(tools[0], simple.__code__) != 0
+    assert sys.monitoring.get_tool(tools[0]) is None
+
+
+def test_fork_in_a_profiled_function():
+    import os
+
+    def forks():
+        x = bytearray(MB)  # x
+        pid = os.fork()  # fork
+        y = bytearray(2 * MB)  # y
+        return pid, x, y
+
+    with profiling(forks) as prof:
+        pid, *_ = forks()
+        if pid == 0:
+            row = marked(prof, forks)["y"]
+            os._exit(0 if row.hits == 1 and is_about(row.allocated, 2 * MB) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    check(marked(prof, forks)["y"], 1, allocated=2 * MB)
+
+
+def test_no_memory_for_an_activation_loses_lines_not_the_program():
+    with profiling(simple):
+        for n in range(1, 6):
+            _core.fail_nth(n)
+            simple()
+        _core.fail_nth(0)
+    with profiling(simple) as prof:
+        simple()
+    check(marked(prof, simple)["a"], 1, allocated=3 * MB)
+
+
+def test_many_calls_leave_no_memory_behind():
+    def short():
+        return 1
+
+    for _ in range(50):
+        with profiling(short):
+            short()
+    before = _core.own_memory()
+    for _ in range(300):
+        with profiling(short):
+            short()
+    assert _core.own_memory() - before < 200_000
+
+
+# ---- resident memory -----------------------------------------------------------------------------------
+
+
+def test_resident_memory_follows_what_is_touched():
+    def touches():
+        a = bytes(b"x" * (64 * 2**20))  # touched
+        time.sleep(0.001)
+        del a  # given back
+
+    with profiling(touches) as prof:
+        touches()
+    measures = prof.measures(prof.functions[0])
+    rows = marked(prof, touches)
+    up, down = (measures[rows[mark].line][0] for mark in ("touched", "given back"))
+    assert 63 < up < 67 and -67 < down < -63
+    assert rows["touched"].rss - rows["given back"].rss > 60 * 2**20
+    baseline = prof.functions[0].core.baseline()
+    assert abs(rows["touched"].rss - baseline - 64 * 2**20) < 2 * 2**20
+
+
+def test_native_memory_is_in_the_resident_column():
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    libc.free.argtypes = [ctypes.c_void_p]
+
+    def native():
+        block = libc.malloc(ctypes.c_size_t(48 * 2**20))  # malloc
+        ctypes.memset(block, 1, 48 * 2**20)  # touch
+        libc.free(block)  # free
+
+    with profiling(native) as prof:
+        native()
+    measures = prof.measures(prof.functions[0])
+    rows = marked(prof, native)
+    assert rows["touch"].allocated < 10 * SLACK
+    assert 47 < measures[rows["touch"].line][0] < 50
+    assert -50 < measures[rows["free"].line][0] < -47
+
+
+def test_children_are_added():
+    import subprocess
+
+    def spawns():
+        child = subprocess.Popen(  # popen
+            [sys.executable, "-c", "x = b'x' * (50 << 20); print(1, flush=True); input()"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        child.stdout.readline()  # wait
+        child.communicate(b"\n")  # end
+
+    prof = LineProfiler(include_children=True)
+    prof(spawns)()
+    rows = marked(prof, spawns)
+    assert rows["wait"].rss - rows["end"].rss > 50 * 2**20
+
+
+@pytest.mark.parametrize("backend", ["psutil_pss", "psutil_uss"])
+def test_other_metrics_of_resident_memory(backend):
+    def touches():
+        a = b"x" * (64 * 2**20)  # touched
+        return len(a)
+
+    prof = LineProfiler(backend=backend)
+    prof(touches)()
+    rows = marked(prof, touches)
+    memory = prof.measures(prof.functions[0])[rows["touched"].line][1]
+    assert 64 < memory <= rows["touched"].rss / 2**20
+    assert memory < _core.resident(0) / 2**20 + 64
