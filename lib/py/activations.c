@@ -181,10 +181,10 @@ enter_on(struct mp_thread *self, const char *frame, const PyCodeObject *code, in
             start(self, frame, found.lines[i], line ? line : code->co_firstlineno);
         if (!it || !it->slot)
             continue;
-        if (line || !found.is_part[i])
-            add(&it->slot->hits, 1);
-        else
-            it->ip = UINTPTR_MAX; /* its first line has not been counted */
+        const bool counted = line || !found.is_part[i];
+        add(&it->slot->hits, counted);
+        if (!line) /* its first line may be that of the call */
+            it->ip = counted ? 0 : UINTPTR_MAX;
         raise_to(&it->slot->rss, it->rss);
     }
     let_go(&found);
@@ -252,14 +252,15 @@ is_valid(const struct activation *it)
     return it->session == atomic_load_explicit(&it->lines->session, memory_order_relaxed);
 }
 
-/* From 3.12 on, a jump forward within a line makes an event too: the line goes on. */
+/* The line goes on: it is the line of the call (ip 0), or a jump forward within it, for which
+ * 3.12 and later make an event too. */
 static inline __attribute__((always_inline)) void
 step(struct activations *all, struct activation *it, const struct mp_meter *meter, int line)
 {
     struct mp_line_slot *slot = slot_of(it, line);
     const uintptr_t ip = mp_frame_ip(it->frame), before = it->ip;
     it->ip = ip;
-    if (MP_HAS_MONITORING && MP_UNLIKELY(slot == it->slot) && ip > before) {
+    if (MP_UNLIKELY(slot == it->slot) && (!before || (MP_HAS_MONITORING && ip > before))) {
         if (meter->high > it->high)
             it->high = meter->high;
         return;

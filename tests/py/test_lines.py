@@ -71,7 +71,8 @@ def test_jumps_within_a_line_are_no_hits():
     rows = marked(prof, loop)
     assert rows["jumps"].hits == 10
     assert rows["for"].hits == 11
-    assert rows["loop"].hits in (9, 10)
+    # from 3.12 on the interpreter tells of such a loop once
+    assert rows["loop"].hits in ((1, 9) if sys.version_info >= (3, 12) else (9,))
     with profiling(one_line) as prof:
         for i in range(5):
             one_line(i)
