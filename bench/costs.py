@@ -13,12 +13,13 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from environment import HERE, ROOT, Environment, say
+from environment import HERE, ROOT, Environment, TooLong, say
+from environment import run as execute
 from statistic import summary
 from tools import TOOLS, Tool
 
 PROGRAMS = HERE / "programs"
-LIMIT = 1800
+LIMIT = 900  # seconds for one program
 KINDS = ("integers", "strings", "tuples", "objects with slots", "dicts")
 MANY_KINDS = ("integers", "tuples")
 DEPTHS = (5, 50, 500)
@@ -41,10 +42,9 @@ def run(environment: Environment, tool: Tool, program: str, *arguments: object) 
         command = tool.command(environment.python, str(PROGRAMS / f"{program}.py"),
                                list(map(str, arguments)), folder)  # fmt: skip
         try:
-            done = subprocess.run(command, capture_output=True, text=True, cwd=folder,
-                                  stdin=subprocess.DEVNULL, timeout=LIMIT)  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise Failed(f"{tool.name}: {program} took more than {LIMIT} s") from None
+            done = execute(command, folder, LIMIT)
+        except TooLong as error:
+            raise Failed(f"{tool.name}: {program} {error}") from None
     found: dict[str, list[float]] = defaultdict(list)
     for line in done.stdout.splitlines():
         name, _, value = line.partition(" ")

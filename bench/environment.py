@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -42,6 +43,27 @@ def cpu_model() -> str:
     except OSError:
         found = None
     return found[1] if found else platform.machine()
+
+
+class TooLong(Exception):
+    """A process was ended because it took too long."""
+
+
+def run(command: list[str], folder: str, seconds: float) -> subprocess.CompletedProcess:
+    """Run to the end, or end it with all its children: some profilers start the program as one."""
+    with subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise TooLong(f"took more than {seconds:.0f} s") from None
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 @dataclass

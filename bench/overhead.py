@@ -15,10 +15,11 @@ SLOW = 0.4  # seconds of a value above which one value for each process has to d
 
 def measure(
     environment: Environment, names: list[str], tools: list[str], rounds: int, target: float
-) -> dict[str, dict]:
-    """Benchmark -> its result. `target`: seconds of one value on the bare interpreter."""
+) -> dict:
+    """All results. `target`: seconds of one value on the bare interpreter."""
     began = time.monotonic()
-    benchmarks = prepare(environment, names, target)
+    left_out: dict[str, str] = {}
+    benchmarks = prepare(environment, names, target, left_out)
     say(f"{len(benchmarks)} benchmarks calibrated in {time.monotonic() - began:.0f} s")
     seconds: dict[str, dict[str, list[list[float]]]] = {
         benchmark.name: {tool: [] for tool in tools} for benchmark in benchmarks
@@ -29,13 +30,19 @@ def measure(
             one_round(benchmark, number, tools, seconds[benchmark.name], failures[benchmark.name])
             progress(benchmark, f"round {number}/{rounds} {index}/{len(benchmarks)}",
                      seconds[benchmark.name], began)  # fmt: skip
-    return {
+    left_out |= {name: failed["bare"] for name, failed in failures.items() if "bare" in failed}
+    results = {
         benchmark.name: result(benchmark, seconds[benchmark.name], failures[benchmark.name])
         for benchmark in benchmarks
+        if benchmark.name not in left_out
     }
+    return {"benchmarks": results, "totals": totals(results), "left_out": left_out,
+            "rounds": rounds, "seconds": target}  # fmt: skip
 
 
-def prepare(environment: Environment, names: list[str], target: float) -> list[Benchmark]:
+def prepare(
+    environment: Environment, names: list[str], target: float, left_out: dict[str, str]
+) -> list[Benchmark]:
     """Install and calibrate; what does not run without a profiler is left out."""
     folder = environment.benchmarks()
     ready = []
@@ -45,6 +52,7 @@ def prepare(environment: Environment, names: list[str], target: float) -> list[B
             benchmark.install()
             benchmark.calibrate(target)
         except Failed as error:
+            left_out[name] = str(error)
             say(f"left out: {name}: {error}")
             continue
         ready.append(benchmark)
@@ -70,6 +78,8 @@ def one_round(
 
 def progress(benchmark: Benchmark, where: str, seconds: dict, began: float) -> None:
     bare = seconds["bare"]
+    if not bare:
+        return
     known = ", ".join(
         f"{tool} {ratio(values, bare)['ratio']:.2f}"
         for tool, values in seconds.items()

@@ -54,9 +54,8 @@ def options() -> argparse.Namespace:
 def run_overhead(environment: Environment, settings: argparse.Namespace) -> dict:
     tools = [name for name in settings.tools
              if not (package := TOOLS[name].package) or environment.add(package)]  # fmt: skip
-    results = overhead.measure(environment, settings.benchmarks, tools, settings.rounds,
-                               settings.seconds)  # fmt: skip
-    return {"benchmarks": results, "totals": overhead.totals(results)}
+    return overhead.measure(environment, settings.benchmarks, tools, settings.rounds,
+                            settings.seconds)  # fmt: skip
 
 
 def store(document: dict, path: Path) -> None:
@@ -71,7 +70,7 @@ def main() -> None:
     environment = Environment()
     environment.make()
     document: dict = {"format": 1, "date": time.strftime("%Y-%m-%d", time.gmtime()),
-                      "rounds": settings.rounds, "costs": {}}  # fmt: skip
+                      "costs": {}}  # fmt: skip
     if settings.output.exists():  # parts that are not measured now stay as they are
         old = json.loads(settings.output.read_text())
         document |= {key: old[key] for key in ("overhead", "costs") if key in old}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 import tomllib
 from pathlib import Path
 
-from environment import Environment
+from environment import Environment, TooLong, run
 from tools import TOOLS
 
 # Where a benchmark is not simply bm_NAME without arguments.
@@ -29,7 +28,8 @@ ALL = (
 ).split()
 
 MOST_LOOPS = 1 << 22
-LIMIT = 600  # seconds for one process
+PATIENCE = 90  # seconds for one process, and beside that
+MOST_SLOWDOWN = 100  # times what it takes without a profiler
 
 
 class Failed(Exception):
@@ -68,11 +68,11 @@ class Benchmark:
             arguments = [*self.arguments, "--worker", f"-l{self.loops}", f"-w{warmups}",
                          f"-n{values}", "-o", str(output)]  # fmt: skip
             command = TOOLS[tool].command(self.python, str(self.script), arguments, folder)
+            limit = PATIENCE + MOST_SLOWDOWN * self.seconds * (values + warmups)
             try:
-                done = subprocess.run(command, capture_output=True, text=True, cwd=folder,
-                                      stdin=subprocess.DEVNULL, timeout=LIMIT)  # fmt: skip
-            except subprocess.TimeoutExpired:
-                raise Failed(f"took more than {LIMIT} s") from None
+                done = run(command, folder, limit)
+            except TooLong as error:
+                raise Failed(str(error)) from None
             if not output.exists():
                 raise Failed(_end_of(done.stderr or done.stdout))
             try:

@@ -65,7 +65,9 @@ def failures(document: dict) -> list[str]:
     """A line for each tool or benchmark that did not run."""
     lines = [f"{package} does not install: {why}"
              for package, why in document["where"]["missing"].items()]  # fmt: skip
-    for name, one in document.get("overhead", {}).get("benchmarks", {}).items():
+    overhead = document.get("overhead", {})
+    lines += [f"{name}: {why}" for name, why in overhead.get("left_out", {}).items()]
+    for name, one in overhead.get("benchmarks", {}).items():
         lines += [f"{name} under {tool}: {why}" for tool, why in one["failures"].items()]
     return lines
 
