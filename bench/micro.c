@@ -204,7 +204,7 @@ set_up(void)
         stack = mp_depot_stack(&depot, i % DEPTH ? stack : 0, i);
     for (uint32_t i = 1; i <= SITES; i++) {
         const struct mp_site site = {.stack = i, .kind = MP_OBJ};
-        if (!mp_depot_site(&mp_tracer.depot, &site))
+        if (!mp_tracer_site(&site))
             fail("no memory");
     }
     for (uint32_t i = 0; i < OPERATIONS; i++) {
