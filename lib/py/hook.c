@@ -85,6 +85,26 @@ go_below(struct mp_thread *self)
     atomic_store_explicit(&self->guard, MP_GUARD_BELOW, memory_order_release);
 }
 
+static __attribute__((noinline)) void
+record_elsewhere(struct mp_thread *self, const PyThreadState *tstate, enum mp_kind kind,
+                 void *block, size_t size)
+{
+    const uint32_t site = mp_stack_site(self, tstate, kind, 0, size);
+    mp_tracer_record(false, (uintptr_t)block, size, site);
+}
+
+static inline __attribute__((always_inline)) void
+record_with_stack(struct mp_thread *self, enum mp_kind kind, void *block, size_t size)
+{
+    const struct caller caller = find_caller(kind);
+    if (MP_LIKELY(caller.main)) {
+        const uint32_t site = mp_stack_site(self, caller.tstate, kind, 0, size);
+        mp_tracer_record(true, (uintptr_t)block, size, site);
+    } else {
+        record_elsewhere(self, caller.tstate, kind, block, size);
+    }
+}
+
 static inline __attribute__((always_inline)) void
 record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size, uint32_t idle)
 {
@@ -92,9 +112,7 @@ record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size, uint
         const uint32_t site = mp_stack_site(self, NULL, kind, 0, size);
         mp_tracer_record(caller_is_main(kind), (uintptr_t)block, size, site);
     } else {
-        const struct caller caller = find_caller(kind);
-        const uint32_t site = mp_stack_site(self, caller.tstate, kind, 0, size);
-        mp_tracer_record(caller.main, (uintptr_t)block, size, site);
+        record_with_stack(self, kind, block, size);
     }
     if (idle == MP_GUARD_METERED)
         mp_meter_alloc(&self->meter, (uintptr_t)block, size);

@@ -79,7 +79,7 @@ mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last)
 
 /* Hash of the stack, with the frames that mp_stack_miss will keep: and of an incomplete one,
  * which costs less than to find out for each stack. Where it would fold another it is left out. */
-static inline uint64_t
+static inline __attribute__((always_inline)) uint64_t
 mp_stack_hash(const PyThreadState *tstate, const uint64_t seed)
 {
     uintptr_t last = 0, before_last = 0;
@@ -113,7 +113,7 @@ mp_stack_hash(const PyThreadState *tstate, const uint64_t seed)
 
 /* Site of an allocation made now by the thread of `tstate`; 0 when it cannot be kept.
  * A NULL tstate gives the empty stack. The thread has entered (mp_tracer_enter). */
-static inline uint32_t
+static inline __attribute__((always_inline)) uint32_t
 mp_stack_site(struct mp_thread *self, const PyThreadState *tstate, enum mp_kind kind,
               uint32_t domain, size_t size)
 {
