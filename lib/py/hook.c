@@ -11,6 +11,7 @@ static _Atomic bool many_interpreters; /* one that is not `main_interpreter` was
 static _Atomic uint32_t guarded_frees; /* threads with a meter, and one for many interpreters */
 static _Atomic bool shutting_down; /* thread states of detached threads may be gone */
 static bool stackless; /* metered threads leave out the stack; written with the GIL held */
+static _Atomic bool told_of_end, has_ended; /* of Python, which a program may start again */
 static unsigned probed; /* bits of kinds; written while probing, with the GIL held */
 
 /* ---- who is calling ------------------------------------------------------------- */
@@ -405,6 +406,20 @@ source_main(void)
     return find_caller(MP_RAW).main;
 }
 
+/* The interpreters are gone; a program that embeds Python may start it again. */
+static void
+note_end(void)
+{
+    told_of_end = false;
+    has_ended = true;
+}
+
+bool
+mp_hook_has_ended(void)
+{
+    return atomic_exchange(&has_ended, false);
+}
+
 void
 mp_hook_install(void)
 {
@@ -412,6 +427,8 @@ mp_hook_install(void)
     mp_tracer.has_gil = MP_HAS_GIL;
     mp_tracer.source = (struct mp_stack_source){source_site, source_main};
     atomic_store(&shutting_down, false);
+    if (!told_of_end)
+        told_of_end = Py_AtExit(note_end) == 0;
     for (int kind = MP_RAW; kind <= MP_OBJ; kind++)
         install_domain((enum mp_kind)kind);
     mp_tracer_activate();

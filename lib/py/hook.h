@@ -25,6 +25,10 @@ void mp_hook_remove(void);
 /* False when somebody has replaced the allocators, so that we see nothing any more. */
 bool mp_hook_is_reached(void);
 
+/* Has Python ended since the hooks were put in? True once. A program that embeds it may start
+ * it again, with other allocators and thread states; the trace of before must then be stopped. */
+bool mp_hook_has_ended(void);
+
 /* Leave out what the calling thread allocates from now on, or no more: for memprof's own
  * Python objects. Frees are still recorded. Returns the state before, to be restored. */
 bool mp_hook_quiet(bool quiet);

@@ -293,6 +293,10 @@ core_exec(PyObject *module)
 {
     if (refuse_strange_interpreter())
         return -1;
+    if (mp_hook_has_ended() && mp_tracer_is_active()) {
+        memprof_stop();
+        mp_hook_remove();
+    }
     PyObject *c_api = PyCapsule_New((void *)&capsule, MEMPROF_CAPSULE, NULL);
     const int failed = PyModule_AddObjectRef(module, "c_api", c_api);
     Py_XDECREF(c_api);
