@@ -145,6 +145,16 @@ mp_thread_flush(struct mp_thread *self, uint32_t generation)
     memset(self->lines, 0, sizeof self->lines);
 }
 
+void
+mp_thread_forget(struct mp_thread *self, uintptr_t begin, uintptr_t end)
+{
+    memset(self->sites, 0, sizeof self->sites);
+    memset(self->lines, 0, sizeof self->lines);
+    for (int i = 0; i < MP_LOCATION_SLOTS; i++)
+        if (self->locations[i].ip - begin < end - begin)
+            self->locations[i] = (struct mp_location_slot){0};
+}
+
 /* ---- scratch ------------------------------------------------------------------ */
 
 static void *

@@ -38,6 +38,7 @@ void mp_spin_unlock(struct mp_spin *lock);
 enum {
     MP_SITE_SETS = 2048, /* two ways each */
     MP_LOCATION_SLOTS = 2048,
+    MP_STACK_SLOTS = 4096,
     MP_LINE_CURSORS = 16, /* power of two */
 };
 
@@ -51,6 +52,11 @@ struct mp_site_way {
 struct mp_location_slot {
     uintptr_t ip;
     uint32_t location;
+};
+
+/* Stack of the caller and location -> stack of the depot. Good for ever, as the depot's ids. */
+struct mp_stack_slot {
+    uint32_t parent, location, stack;
 };
 
 /* One Python frame as captured: identity of the code and of the instruction. */
@@ -88,6 +94,7 @@ struct mp_thread {
     struct mp_site_way sites[MP_SITE_SETS][2];
     struct mp_location_slot locations[MP_LOCATION_SLOTS];
     struct mp_line_cursor lines[MP_LINE_CURSORS]; /* by code object */
+    struct mp_stack_slot stacks[MP_STACK_SLOTS];
 };
 
 /* NULL until the thread meets its first hook. */
@@ -156,8 +163,12 @@ void mp_thread_quiesce(void);
 /* In a forked child: the blocks of all other threads are free again. */
 void mp_thread_after_fork(void);
 
-/* Empty the caches: they belong to `generation` from now on. */
+/* Empty all caches of instructions: they belong to `generation` from now on. */
 void mp_thread_flush(struct mp_thread *self, uint32_t generation);
+
+/* Empty what caches know of the instructions from `begin` up to `end`. Stacks are known by
+ * hashes, which do not tell: those go all. */
+void mp_thread_forget(struct mp_thread *self, uintptr_t begin, uintptr_t end);
 
 /* Make room for `count` frames in the thread's scratch; false when there is no memory. */
 bool mp_thread_reserve_frames(struct mp_thread *self, size_t count);

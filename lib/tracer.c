@@ -51,6 +51,19 @@ mp_tracer_start(void)
     return MP_OK;
 }
 
+/* Where the latest code objects that died were, by generation. A thread that is FEW behind at
+ * most forgets those; what voids all caches skips DEATHS generations. */
+enum { DEATHS = 32, FEW = 8 };
+static struct {
+    _Atomic uintptr_t begin, end;
+} deaths[DEATHS];
+
+static uint32_t
+generation_after(uint32_t generation, uint32_t steps)
+{
+    return generation < MP_NO_GENERATION - steps ? generation + steps : DEATHS;
+}
+
 static uint32_t last_generation; /* written by start, stop and clear only */
 
 /* Stop recording; true when it was on. */
@@ -67,8 +80,7 @@ void
 mp_tracer_activate(void)
 {
     deactivate();
-    if (++last_generation >= MP_NO_GENERATION)
-        last_generation = 1;
+    last_generation = generation_after(last_generation, DEATHS);
     atomic_store(&mp_tracer.generation, last_generation);
 }
 
@@ -114,14 +126,36 @@ mp_tracer_lose(void)
     atomic_fetch_add_explicit(&mp_tracer.lost, 1, memory_order_relaxed);
 }
 
+/* One at a time writes `deaths`: whoever may write the main lane. */
 void
-mp_tracer_code_died(void)
+mp_tracer_code_died(bool main, const struct mp_entry *entry)
 {
-    uint32_t generation = atomic_load(&mp_tracer.generation);
-    while (generation &&
-           !atomic_compare_exchange_weak(&mp_tracer.generation, &generation,
-                                         generation + 1 < MP_NO_GENERATION ? generation + 1 : 1))
-        ;
+    const bool known = main && entry->size; /* not when its allocation was not traced */
+    uint32_t next, generation = atomic_load(&mp_tracer.generation);
+    do {
+        if (!generation)
+            return;
+        next = generation_after(generation, known ? 1 : DEATHS);
+        if (known) {
+            atomic_store(&deaths[next % DEATHS].begin, entry->address);
+            atomic_store(&deaths[next % DEATHS].end, entry->address + entry->size);
+        }
+    } while (!atomic_compare_exchange_weak(&mp_tracer.generation, &generation, next));
+}
+
+/* Bring the thread's caches up to `generation` where only a few code objects have died;
+ * false when that is not so, or so many died meanwhile that it may have read wrong. */
+static bool
+catch_up(struct mp_thread *self, uint32_t generation)
+{
+    const uint32_t behind = generation - self->generation;
+    if (self->generation == MP_NO_GENERATION || behind > FEW)
+        return false;
+    for (uint32_t i = generation - behind + 1; i != generation + 1; i++)
+        mp_thread_forget(self, atomic_load(&deaths[i % DEATHS].begin),
+                         atomic_load(&deaths[i % DEATHS].end));
+    self->generation = generation;
+    return atomic_load(&mp_tracer.generation) - generation < DEATHS - FEW;
 }
 
 bool
@@ -132,7 +166,8 @@ mp_tracer_enter_slow(struct mp_thread *self, uint32_t before)
         mp_tracer_leave(self, before);
         return false;
     }
-    mp_thread_flush(self, generation);
+    if (!catch_up(self, generation))
+        mp_thread_flush(self, generation);
     if (!mp_tracer.has_gil && mp_thread_count() > 1)
         atomic_store(&mp_tracer.slack, SLACK);
     return true;
@@ -355,14 +390,15 @@ mp_tracer_look_up(uintptr_t address, struct mp_entry *entry)
     if (!mp_shadow_covers(address)) {
         if (!mp_side_get(&mp_tracer.side, MP_SIDE_HOOK, address, false, &found))
             return false;
-        *entry = (struct mp_entry){found.site, found.size};
+        *entry = (struct mp_entry){found.site, found.size, address};
         return true;
     }
     const mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
     const uint32_t word = words ? mp_word_load(words) : 0;
     if (!(word & MP_SITE_MASK) || !mp_word_is_entry(word))
         return false;
-    *entry = (struct mp_entry){word, exact_size(address, word, mp_word_load(words + 1))};
+    *entry =
+        (struct mp_entry){word, exact_size(address, word, mp_word_load(words + 1)), address};
     return true;
 }
 

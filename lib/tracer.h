@@ -30,8 +30,8 @@ struct mp_stack_source {
 };
 
 /* The generation is 0 while nothing is traced. It changes with each trace, and when a code
- * object dies that captured stacks refer to: what threads have cached is then void. One
- * comparison with the thread's own tells a hook both. */
+ * object dies that captured stacks refer to: what threads have cached of its instructions is
+ * then void. One comparison with the thread's own tells a hook both. */
 struct mp_tracer {
     _Atomic uint32_t generation;
     _Atomic uint32_t clears;      /* how often all entries were forgotten */
@@ -56,6 +56,7 @@ extern MP_HIDDEN struct mp_tracer mp_tracer;
 struct mp_entry {
     uint32_t word; /* site and flags; 0: the block was not traced */
     uint64_t size;
+    uintptr_t address;
 };
 
 /* These take no lock: the caller holds mp_tracer.life where others may call them, too. */
@@ -104,7 +105,7 @@ mp_tracer_leave(struct mp_thread *self, uint32_t before)
 /* ---- slow paths of the functions below ------------------------------------------ */
 
 void mp_tracer_lose(void);
-void mp_tracer_code_died(void);
+void mp_tracer_code_died(bool main, const struct mp_entry *entry);
 bool mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size,
                            uint32_t site); /* false: lost, and counted as such */
 bool mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry);
@@ -146,8 +147,7 @@ mp_tracer_count_free(bool main, uint32_t site, size_t size)
 static inline void
 mp_tracer_take(uintptr_t address, struct mp_entry *entry)
 {
-    entry->word = 0;
-    entry->size = 0;
+    *entry = (struct mp_entry){.address = address};
     if (MP_UNLIKELY(!mp_shadow_covers(address))) {
         mp_tracer_take_side(MP_SIDE_HOOK, address, entry);
         return;
@@ -179,7 +179,7 @@ static inline void
 mp_tracer_settle(bool main, const struct mp_entry *entry)
 {
     if (MP_UNLIKELY(entry->word & MP_CODE))
-        mp_tracer_code_died();
+        mp_tracer_code_died(main, entry);
     if (MP_LIKELY((entry->word & MP_SITE_MASK) != 0))
         mp_tracer_count_free(main, entry->word & MP_SITE_MASK, entry->size);
 }

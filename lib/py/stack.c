@@ -55,6 +55,20 @@ cut_mark(void)
     return mp_depot_stack(&mp_tracer.depot, 0, mp_depot_location(&mp_tracer.depot, &mark));
 }
 
+/* The stack of a location on top of another; 0: no room for it. */
+static uint32_t
+push(struct mp_thread *self, uint32_t parent, uint32_t location)
+{
+    const uint64_t hash = mp_hash_mix(parent, location);
+    struct mp_stack_slot *slot = &self->stacks[hash >> 20 & (MP_STACK_SLOTS - 1)];
+    if (slot->stack && slot->parent == parent && slot->location == location)
+        return slot->stack;
+    const uint32_t stack = mp_depot_stack(&mp_tracer.depot, parent, location);
+    if (stack)
+        *slot = (struct mp_stack_slot){parent, location, stack};
+    return stack;
+}
+
 /* Stack id of the frames, outermost first into the trie. False: no room for it. */
 static bool
 intern_frames(struct mp_thread *self, ptrdiff_t count, uint32_t *stack)
@@ -69,8 +83,7 @@ intern_frames(struct mp_thread *self, ptrdiff_t count, uint32_t *stack)
         const uint32_t location = mp_code_location(self, frame);
         if (!location)
             return false;
-        *stack = mp_depot_stack(&mp_tracer.depot, *stack,
-                                location | (frame->folded ? MP_FOLDED : 0));
+        *stack = push(self, *stack, location | (frame->folded ? MP_FOLDED : 0));
         if (!*stack)
             return false;
     }

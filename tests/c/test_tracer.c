@@ -97,6 +97,7 @@ caches_are_void(void)
     assert_true(mp_tracer_enter(self, MP_GUARD_FREE));
     const bool is_void = self->sites[5][1].site == 0 && self->locations[5].location == 0;
     self->sites[5][1].site = self->locations[5].location = 1;
+    self->locations[5].ip = BASE + 50; /* in the first of the code objects below */
     mp_tracer_leave(self, MP_GUARD_FREE);
     return is_void;
 }
@@ -106,6 +107,7 @@ CASE(marked_code_object_outlives_a_failed_realloc_and_then_voids_the_caches)
     const size_t code_sizes[] = {200, HUGE_SIZE, 0}; /* 0: it was not traced */
     mp_tracer_activate();
     assert_true(caches_are_void()); /* a new trace */
+    mp_thread_self()->locations[6] = (struct mp_location_slot){ODD, 7};
     for (int i = 0; i < 3; i++) {
         if (code_sizes[i])
             record(true, BASE, code_sizes[i]);
@@ -117,8 +119,32 @@ CASE(marked_code_object_outlives_a_failed_realloc_and_then_voids_the_caches)
         assert_false(caches_are_void());
         mp_tracer_free(true, BASE);
         assert_true(caches_are_void());
+        /* the other code is forgotten only where it is not known what has died */
+        assert_int_equal(mp_thread_self()->locations[6].location, i == 0 ? 7 : 0);
+        mp_thread_self()->locations[6] = (struct mp_location_slot){ODD, 7};
     }
     assert_live(0);
+}
+
+CASE(thread_that_is_far_behind_forgets_all)
+{
+    struct mp_thread *self = mp_thread_self();
+    mp_tracer_activate();
+    for (int deaths = 1; deaths < 50; deaths += 6) {
+        assert_true(mp_tracer_enter(self, MP_GUARD_FREE));
+        mp_tracer_leave(self, MP_GUARD_FREE);
+        self->locations[5] = (struct mp_location_slot){BASE + 8, 1};
+        self->locations[6] = (struct mp_location_slot){ODD, 7};
+        for (int i = 0; i < deaths; i++) {
+            record(true, BASE, 200);
+            mp_tracer_mark_code(BASE);
+            mp_tracer_free(true, BASE);
+        }
+        assert_true(mp_tracer_enter(self, MP_GUARD_FREE));
+        mp_tracer_leave(self, MP_GUARD_FREE);
+        assert_int_equal(self->locations[5].location, 0);
+        assert_int_equal(self->locations[6].location, deaths <= 8 ? 7 : 0);
+    }
 }
 
 /* Stale: the block was freed, but the free was hidden from us. */
@@ -355,6 +381,7 @@ main(void)
         cmocka_unit_test(start_without_memory_fails_and_works_later),
         TEST(stop_and_clear_forget_live_entries),
         TEST(marked_code_object_outlives_a_failed_realloc_and_then_voids_the_caches),
+        TEST(thread_that_is_far_behind_forgets_all),
         TEST(stale_entry_is_replaced_and_does_not_raise_the_peak),
         TEST(block_that_is_lost_takes_a_stale_entry_with_it),
         TEST(stale_entry_that_overlaps_a_new_block_goes),
