@@ -11,7 +11,6 @@ The names and string formats follow the standard library's tracemalloc where it 
 
 from ._core import version as __version__
 from .filters import DomainFilter, Filter
-from .lines import LineProfiler, profile, show_results
 from .leaks import Leak, LeakReport, find_growth
 from .snapshot import Frame, Snapshot, Statistic, StatisticDiff, Traceback
 from .tracing import (
@@ -28,15 +27,50 @@ from .tracing import (
     trace,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .lines import LineProfiler, profile, show_results
+    from .usage import LogFile, TimeStamper, memory_usage
+
+_LAZY = {  # what a traced program's start need not pay for
+    "LineProfiler": "lines",
+    "LogFile": "usage",
+    "TimeStamper": "usage",
+    "memory_usage": "usage",
+    "profile": "lines",
+    "show_results": "lines",
+}
+
+
+def __getattr__(name: str):
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def load_ipython_extension(shell) -> None:
+    """``%load_ext memprof``: %mprun, %memit and %%memprof."""
+    from .magics import load
+
+    load(shell)
+
+
 __all__ = [
     "DomainFilter",
     "Filter",
     "Frame",
     "Leak",
     "LeakReport",
+    "LineProfiler",
+    "LogFile",
     "Snapshot",
     "Statistic",
     "StatisticDiff",
+    "TimeStamper",
     "Trace",
     "Traceback",
     "__version__",
@@ -46,7 +80,10 @@ __all__ = [
     "get_traced_memory",
     "get_tracer_memory",
     "is_tracing",
+    "memory_usage",
+    "profile",
     "reset_peak",
+    "show_results",
     "start",
     "stop",
     "take_snapshot",

@@ -68,6 +68,8 @@ int mp_core_add_lines(PyObject *module);
 PyObject *mp_core_resident(PyObject *module, PyObject *args);
 PyObject *mp_core_reset_peak_rss(PyObject *module, PyObject *unused);
 PyObject *mp_core_peak_rss(PyObject *module, PyObject *unused);
+PyObject *mp_core_watch_start(PyObject *module, PyObject *args);
+PyObject *mp_core_watch_stop(PyObject *module, PyObject *capsule);
 
 /* What a module of its interpreter keeps. */
 struct mp_core_state {

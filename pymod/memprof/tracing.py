@@ -116,6 +116,11 @@ def hold() -> None:
     _holders += 1
 
 
+def is_borrowed() -> bool:
+    """The trace is there only because somebody holds it."""
+    return _is_borrowed
+
+
 def let_go() -> None:
     """The end of hold(): everything is as it was before the first one."""
     global _holders, _is_borrowed

@@ -1,0 +1,297 @@
+"""IPython's %mprun, %memit and %%memprof: ``%load_ext memprof``."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import gc
+import html
+import importlib
+import io
+import shutil
+import sys
+import time
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
+
+from . import _core, measuring, tracing, wrapping
+from .lines import LineProfiler, quiet
+from .report import console, html_sites, summary
+from .report import lines as lines_report
+from .snapshot import METRICS
+
+_MPRUN_OPTIONS = "rf:T:cm:pe"
+_MEMIT_OPTIONS = "r:t:i:coq"
+_MEMPROF_OPTIONS = "b:m:n:"
+_NOTHING = object()
+
+
+@contextlib.contextmanager
+def _builtin_profile(prof: LineProfiler):
+    """``@profile`` in the statement means this profiler."""
+    before = vars(builtins).get("profile", _NOTHING)
+    builtins.profile = prof
+    try:
+        yield
+    finally:
+        if before is _NOTHING:
+            del builtins.profile
+        else:
+            builtins.profile = before
+
+
+class _Report:
+    """What a magic shows: lines for terminals, HTML for notebooks."""
+
+    def __init__(self, lines: list[console.Line], html: str):
+        self.lines = lines
+        self.html = html
+
+    def __repr__(self) -> str:
+        stream = io.StringIO()
+        console.write(self.lines, stream)
+        return stream.getvalue().rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def show(self, shell) -> None:
+        from IPython.core.page import page
+        from IPython.display import display
+
+        if type(shell).__name__ == "ZMQInteractiveShell":
+            display(self)
+        elif len(self.lines) >= shutil.get_terminal_size().lines and console.is_terminal(sys.stdout):
+            page(repr(self))
+        else:
+            console.write(self.lines, sys.stdout)
+
+
+@magics_class
+class MemprofMagics(Magics):
+    """Memory of statements and cells."""
+
+    # ---- %mprun
+
+    @line_cell_magic
+    def mprun(self, line: str = "", cell: str | None = None):
+        """Run a statement and show what the lines of functions allocate.
+
+        %mprun -f FUNC [-f FUNC ...] [-m MODULE] [-T FILE] [-r] [-c] [-p] [-e] statement
+
+        In cell mode the statement is the rest of the first line and the cell.
+
+        -f FUNC: a function, method or class to profile; may be given several times.
+        -m MODULE: all functions of a module.
+        -T FILE: also write the text of the tables to a file.
+        -r: return the LineProfiler (rows(), to_pandas(), code_map).
+        -c: resident memory with that of child processes.
+        -p: memory_profiler's table instead: Mem usage, Increment, Occurrences.
+        -e: read resident memory at the end of every line.
+        """
+        options, statement = self._parse(line, _MPRUN_OPTIONS, "mprun")
+        if cell is not None:
+            statement += "\n" + cell
+        prof = LineProfiler(include_children="c" in options, every_line="e" in options)
+        for name in options.get("f", []):
+            self._add_function(prof, name)
+        for name in options.get("m", []):
+            self._add_module(prof, name)
+        code, namespace = self._compile(statement), self.shell.user_ns
+        message = ""
+        try:
+            with _builtin_profile(prof), prof:
+                exec(code, self.shell.user_global_ns, namespace)
+        except SystemExit:
+            message = "*** SystemExit exception caught in code being profiled."
+        except KeyboardInterrupt:
+            message = "*** KeyboardInterrupt exception caught in code being profiled."
+        self._show_lines(prof, "p" in options)
+        if message:
+            print(message)
+        for path in options.get("T", []):
+            self._write(path, prof, "p" in options, message)
+        return prof if "r" in options else None
+
+    def _parse(self, line: str, options: str, magic: str) -> tuple[dict, str]:
+        """{option: [values]} and the statement, as it was typed."""
+        try:
+            parsed, statement = self.parse_options(
+                line, options, posix=False, strict=False, list_all=True, preserve_non_opts=True
+            )
+        except UsageError as error:
+            raise UsageError(f"%{magic}: {error}") from None
+        values = {name: values if isinstance(values, list) else [values]
+                  for name, values in parsed.items()}  # fmt: skip
+        return values, statement
+
+    def _add_function(self, prof: LineProfiler, name: str) -> None:
+        try:
+            function = eval(name, self.shell.user_global_ns, self.shell.user_ns)
+        except Exception as error:
+            raise UsageError(
+                f"Could not find function {name!r}.\n{type(error).__name__}: {error}"
+            ) from None
+        if not _has_code(function):
+            raise UsageError(f"{name!r} is no Python function: {type(function).__name__}")
+        prof.add_function(function)
+
+    def _add_module(self, prof: LineProfiler, name: str) -> None:
+        try:
+            module = importlib.import_module(name)
+        except Exception as error:
+            raise UsageError(
+                f"Could not import module {name!r}.\n{type(error).__name__}: {error}"
+            ) from None
+        if not prof.add_module(module):
+            raise UsageError(f"module {name!r} has no Python functions")
+
+    def _compile(self, statement: str, filename: str = "<memprof statement>"):
+        with quiet():
+            return compile(self.shell.transform_cell(statement), filename, "exec")
+
+    def _show_lines(self, prof: LineProfiler, is_compatible: bool) -> None:
+        with quiet():
+            if is_compatible:
+                lines = [console.line(line) for line in self._text(prof, True).splitlines()]
+                report = _Report(lines, f"<pre>{html.escape(self._text(prof, True))}</pre>")
+            else:
+                report = _Report(lines_report.report_lines(prof), prof._repr_html_())
+            report.show(self.shell)
+
+    @staticmethod
+    def _text(prof: LineProfiler, is_compatible: bool) -> str:
+        stream = io.StringIO()
+        if is_compatible:
+            lines_report.write_compatible(prof, stream)
+        else:
+            lines_report.write(prof, stream)
+        return stream.getvalue().rstrip()
+
+    def _write(self, path: str, prof: LineProfiler, is_compatible: bool, message: str) -> None:
+        path = path.strip("\"'")
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(self._text(prof, is_compatible) + "\n")
+        except OSError as error:
+            raise UsageError(f"cannot write {path!r}: {error.strerror}") from None
+        print(f"\n*** Profile printout saved to text file {path}. {message}")
+
+    # ---- %memit
+
+    @line_cell_magic
+    def memit(self, line: str = "", cell: str | None = None):
+        """Measure the peak memory of a statement.
+
+        %memit [-r R] [-t T] [-i I] [-c] [-o] [-q] statement
+
+        In cell mode the first line is set-up, which is not measured.
+
+        -r R: run it R times; the spread is shown too. Default: 1
+        -t T: begin no further run after T seconds.
+        -i I: seconds between two looks at child processes (0.1); not needed otherwise.
+        -c: resident memory with that of child processes.
+        -o: return the MemitResult.
+        -q: print nothing.
+
+        The increment is the larger of two: how far traced memory rose above where it began, and how
+        far resident memory did (the kernel's own high-water mark).
+        """
+        options, statement = self._parse(line, _MEMIT_OPTIONS, "memit")
+        setup = ""
+        if cell is not None:
+            setup, statement = statement, cell
+        number = lambda name, kind, default: self._number(options, name, kind, default)  # noqa: E731
+        repeat = max(1, number("r", int, 1))
+        timeout = number("t", float, 0.0)
+        interval = number("i", float, 0.1)
+        code = self._compile(statement, "<memit statement>")
+        exec(self._compile(setup, "<memit set-up>"), self.shell.user_global_ns, self.shell.user_ns)
+        result = measuring.MemitResult(repeat, timeout or None, interval, "c" in options)
+        end = time.monotonic() + timeout
+        for _ in range(repeat):
+            gc.collect()
+            result.add(measuring.run_code(
+                code, self.shell.user_global_ns, self.shell.user_ns, interval, "c" in options
+            ))  # fmt: skip
+            if timeout and time.monotonic() >= end:
+                break
+        if "q" not in options:
+            print(result)
+        return result if "o" in options else None
+
+    @staticmethod
+    def _number(options: dict, name: str, kind: type, default):
+        if name not in options:
+            return default
+        try:
+            value = kind(options[name][-1])
+            if not 0 <= value < 1e9:
+                raise ValueError
+        except ValueError:
+            raise UsageError(f"%memit: -{name} wants a number, not {options[name][-1]!r}") from None
+        return value
+
+    # ---- %%memprof
+
+    @cell_magic
+    def memprof(self, line: str, cell: str):
+        """Trace a cell and show which sites allocate the most.
+
+        %%memprof [-b line|file|function|stack] [-m peak|live|total] [-n ROWS]
+
+        -b: what to sum up by. Default: line
+        -m: peak: live when traced memory was at its maximum; live: still alive at the end of
+            the cell; total: all allocations. Default: peak
+        -n: how many rows. Default: 10
+        """
+        options, rest = self._parse(line, _MEMPROF_OPTIONS, "%memprof")
+        if rest.strip():
+            raise UsageError(f"%%memprof: what is {rest.strip()!r}? The code goes below")
+        by = options.get("b", ["line"])[-1]
+        metric = options.get("m", ["peak"])[-1]
+        top = max(1, self._number(options, "n", int, 10))
+        if by not in ("line", "file", "function", "stack") or metric not in METRICS:
+            raise UsageError(f"%%memprof: no such option: -b {by} -m {metric}")
+        body, last = self._parts_of_cell(cell)
+        value = None
+        was_tracing = tracing.is_tracing()
+        if was_tracing:
+            print("memprof is tracing already: the numbers are those of the whole trace")
+        with tracing.trace() as trace:
+            _core.run_code(body, self.shell.user_ns)
+            if last is not None:
+                value = eval(last, self.shell.user_global_ns, self.shell.user_ns)
+        with quiet():
+            _Report(
+                summary.top_lines(trace.snapshot, by, metric, top),
+                html_sites.document_part(trace.snapshot, by, metric, top),
+            ).show(self.shell)
+        return value
+
+    def _parts_of_cell(self, cell: str):
+        """The cell's code, and that of its last expression or None. The source can be shown."""
+        with quiet():
+            text = self.shell.transform_cell(cell)
+            name = self.shell.compile.cache(text, self.shell.execution_count, raw_code=cell)
+            tree = ast.parse(text, name)
+            last = None
+            if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(cell):
+                last = compile(ast.Expression(tree.body.pop().value), name, "eval")
+            return compile(tree, name, "exec"), last
+
+
+def _is_silent(cell: str) -> bool:
+    return cell.rstrip().endswith(";")
+
+
+def _has_code(thing: object) -> bool:
+    return any(True for _ in wrapping.codes_of(thing))
+
+
+def load(shell) -> None:
+    """Register the magics; a second time changes nothing."""
+    if shell.magics_manager.registry.get(MemprofMagics.__name__) is None:
+        shell.register_magics(MemprofMagics)
