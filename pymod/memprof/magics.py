@@ -148,9 +148,12 @@ class MemprofMagics(Magics):
         if not prof.add_module(module):
             raise UsageError(f"module {name!r} has no Python functions")
 
-    def _compile(self, statement: str, filename: str = "<memprof statement>"):
+    def _compile(self, statement: str):
+        """Its code, whose source can be shown."""
         with quiet():
-            return compile(self.shell.transform_cell(statement), filename, "exec")
+            text = self.shell.transform_cell(statement)
+            name = self.shell.compile.cache(text, self.shell.execution_count, raw_code=statement)
+            return compile(text, name, "exec")
 
     def _show_lines(self, prof: LineProfiler, is_compatible: bool) -> None:
         with quiet():
@@ -207,8 +210,8 @@ class MemprofMagics(Magics):
         repeat = max(1, number("r", int, 1))
         timeout = number("t", float, 0.0)
         interval = number("i", float, 0.1)
-        code = self._compile(statement, "<memit statement>")
-        exec(self._compile(setup, "<memit set-up>"), self.shell.user_global_ns, self.shell.user_ns)
+        code = self._compile(statement)
+        exec(self._compile(setup), self.shell.user_global_ns, self.shell.user_ns)
         result = measuring.MemitResult(repeat, timeout or None, interval, "c" in options)
         end = time.monotonic() + timeout
         for _ in range(repeat):
