@@ -187,7 +187,7 @@ def test_memit_repeats_quietly_and_returns():
     assert "increments of 4 runs: " in texts[1] and " ± " in texts[1]
     assert texts[2].strip() == "[10, 10] 2"
     assert texts[3].startswith("4\n") and "<MemitResult : peak memory: " in texts[3]
-    assert texts[5].strip() == "6"
+    assert texts[5].strip() in ("5", "6")  # the time is over after one or two
     assert abs(float(MEMIT.search(texts[6])[2]) - 30) < 0.3 and "True True" in texts[6]
 
 
