@@ -42,7 +42,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py lint install clean help \
-        check-pythons python-table check-asan check-ubsan check-tsan fuzz bench bench-publish bench-micro budget
+        check-pythons python-table check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -146,8 +146,16 @@ BENCHMARKS ?= all
 TOOLS ?= all
 PARTS ?= all
 ROUNDS ?= 5
+SECONDS ?= 0.1
 bench: build/bench/micro    ## all benchmarks, in a virtual environment of their own (bench/README.md)
-	@$(PYTHON) bench/run.py --benchmarks $(BENCHMARKS) --tools $(TOOLS) --parts $(PARTS) --rounds $(ROUNDS)
+	@$(PYTHON) bench/run.py --benchmarks $(BENCHMARKS) --tools $(TOOLS) --parts $(PARTS) \
+	  --rounds $(ROUNDS) --seconds $(SECONDS)
+	@$(PYTHON) bench/report.py
+
+bench-pythons:              ## run time of memprof on each of PYTHONS; by default on all that .ci/pythons provides
+	@for python in $${PYTHONS:-$$(.ci/pythons | cut -f 2)}; do \
+	  $$python bench/run.py --tools bare,memprof --parts overhead --benchmarks $(BENCHMARKS) \
+	    --rounds $(ROUNDS) --seconds $(SECONDS) || exit 1; done
 	@$(PYTHON) bench/report.py
 
 bench-publish:              ## put what "make bench" measured into README.md and bench/RESULTS.md

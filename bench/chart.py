@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from tools import TOOLS
 
-WIDTH, LEFT, RIGHT = 760, 210, 60
+WIDTH, LEFT, RIGHT = 760, 210, 90
 ROW, THIN = 24, 15
 INK, FAINT, OURS, THEIRS, WORST = "#24292f", "#8c959f", "#1a7f37", "#6e7781", "#afb8c1"
 

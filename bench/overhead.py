@@ -11,6 +11,7 @@ from suite import Benchmark, Failed
 from tools import TOOLS
 
 SLOW = 0.4  # seconds of a value above which one value for each process has to do
+FAR = 8  # a tool that slows a benchmark more than this is measured in one round only
 
 
 def measure(
@@ -67,13 +68,17 @@ def one_round(
     turn = number % len(tools)
     values, warmups = (1, 0) if benchmark.seconds > SLOW else (2, 1)
     for tool in [*tools[turn:], *tools[:turn]]:
-        if tool in failures:
+        if tool in failures or is_far(seconds[tool], seconds["bare"]):
             continue
         try:
             seconds[tool].append(benchmark.measure(tool, values, warmups))
         except Failed as error:
             failures[tool] = str(error)
             say(f"{benchmark.name}: {tool} failed: {error}")
+
+
+def is_far(rounds: list[list[float]], bare: list[list[float]]) -> bool:
+    return bool(rounds and bare) and ratio(rounds, bare)["ratio"] > FAR
 
 
 def progress(benchmark: Benchmark, where: str, seconds: dict, began: float) -> None:

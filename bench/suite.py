@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 import tomllib
 from pathlib import Path
 
@@ -28,7 +29,7 @@ ALL = (
 ).split()
 
 MOST_LOOPS = 1 << 22
-PATIENCE = 90  # seconds for one process, and beside that
+PATIENCE = 20  # seconds for one process, and beside that
 MOST_SLOWDOWN = 100  # times what it takes without a profiler
 
 
@@ -46,7 +47,8 @@ class Benchmark:
         self.environment = environment
         self.script = benchmarks / f"bm_{folder}" / "run_benchmark.py"
         self.loops = 1
-        self.seconds = 0.0  # of one value on the bare interpreter
+        self.seconds = 10.0  # of one value on the bare interpreter
+        self.start = 0.0  # of a process around it
 
     def install(self) -> None:
         """Its dependencies, at the versions that it pins."""
@@ -68,7 +70,7 @@ class Benchmark:
             arguments = [*self.arguments, "--worker", f"-l{self.loops}", f"-w{warmups}",
                          f"-n{values}", "-o", str(output)]  # fmt: skip
             command = TOOLS[tool].command(self.python, str(self.script), arguments, folder)
-            limit = PATIENCE + MOST_SLOWDOWN * self.seconds * (values + warmups)
+            limit = PATIENCE + MOST_SLOWDOWN * (self.start + self.seconds * (values + warmups))
             try:
                 done = run(command, folder, limit)
             except TooLong as error:
@@ -87,7 +89,9 @@ class Benchmark:
     def calibrate(self, target: float) -> None:
         """Find the number of loops that takes about `target` seconds on the bare interpreter."""
         while True:
+            began = time.monotonic()
             self.seconds = self.measure("bare", 1, 0)[0]
+            self.start = max(time.monotonic() - began - self.seconds, 0)
             if self.seconds >= target * 0.7 or self.loops >= MOST_LOOPS:
                 return
             wanted = self.loops * target / max(self.seconds, 1e-9)
