@@ -22,6 +22,14 @@ struct levels {
 
 enum { LAST = MP_GROWTH_WINDOWS - 1, TWO_THIRDS = MP_GROWTH_WINDOWS * 2 / 3 };
 
+static void
+cut_windows(struct plan *plan)
+{
+    const size_t judged = plan->series->count - plan->first;
+    for (size_t w = 0; w < MP_GROWTH_WINDOWS; w++)
+        plan->window_end[w] = plan->first + judged * (w + 1) / MP_GROWTH_WINDOWS;
+}
+
 static bool
 make_plan(const struct mp_series *series, struct plan *plan)
 {
@@ -32,10 +40,25 @@ make_plan(const struct mp_series *series, struct plan *plan)
     plan->series = series;
     while (series->checkpoints[plan->first].time < warm)
         plan->first++;
-    const size_t judged = series->count - plan->first;
-    for (size_t w = 0; w < MP_GROWTH_WINDOWS; w++)
-        plan->window_end[w] = plan->first + judged * (w + 1) / MP_GROWTH_WINDOWS;
-    return judged >= MP_GROWTH_WINDOWS;
+    cut_windows(plan);
+    return series->count - plan->first >= MP_GROWTH_WINDOWS;
+}
+
+/* What begins after the warm-up, but in the first half of the run, is judged from there on,
+ * after a warm-up of its own: a service that takes a while to start may leak all the same. */
+static void
+start_where_it_begins(struct plan *plan, uint32_t stack)
+{
+    const struct mp_series *series = plan->series;
+    size_t begin = plan->first;
+    while (begin < series->count && !mp_checkpoint_find(&series->checkpoints[begin], stack).bytes)
+        begin++;
+    const size_t first = begin + (series->count - begin) / 5;
+    if (begin == plan->first || begin * 2 > series->count ||
+        series->count - first < 2 * MP_GROWTH_WINDOWS)
+        return;
+    plan->first = first;
+    cut_windows(plan);
 }
 
 static void
@@ -213,12 +236,13 @@ rate(uint64_t from, uint64_t to, double seconds)
 }
 
 static void
-fill(const struct plan *plan, struct mp_growth *row)
+fill(struct plan plan, struct mp_growth *row)
 {
     struct levels levels;
-    measure(plan, row, &levels);
+    start_where_it_begins(&plan, row->stack);
+    measure(&plan, row, &levels);
     const double seconds = (double)(levels.low_time[LAST] - levels.low_time[0]) / 1e9;
-    row->verdict = judge(plan, &levels, row);
+    row->verdict = judge(&plan, &levels, row);
     row->first = levels.low[0];
     row->last = levels.low[LAST];
     row->bytes_per_second = rate(row->first.bytes, row->last.bytes, seconds);
@@ -273,7 +297,7 @@ mp_growth(const struct mp_snapshot *snapshot, struct mp_growths *growths)
         return status;
     growths->too_short = !make_plan(&snapshot->series, &plan);
     for (size_t i = 0; i < growths->count && !growths->too_short; i++)
-        fill(&plan, &growths->rows[i]);
+        fill(plan, &growths->rows[i]);
     qsort(growths->rows, growths->count, sizeof *growths->rows, compare_rows);
     return MP_OK;
 }

@@ -10,7 +10,8 @@
  *   ONCE       allocated at one moment and kept
  *   LATE       appeared in the last third: too near the end to be judged
  *
- * The rule. The first fifth of the run is warm-up. The rest is cut into eight
+ * The rule. The first fifth of the run is warm-up (for what begins later,
+ * but in the first half: the first fifth of its own time). The rest is cut into eight
  * windows of as many checkpoints each (they are evenly spaced), and of each window only the lowest level counts, so that what
  * comes and goes within a window (buffers, caches that are emptied, garbage that
  * waits for the collector) is not seen as growth. STEADY needs a rise from window

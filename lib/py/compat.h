@@ -16,6 +16,7 @@
 #error "memprof does not know the frames of this Python yet"
 #elif PY_VERSION_HEX >= 0x030E0000
 #include "frame_314.h"
+#define MP_ATEXIT_HEADER "atexit_314.h"
 #include "values_313.h"
 #elif PY_VERSION_HEX >= 0x030D0000
 #include "frame_313.h"
@@ -31,6 +32,9 @@
 #error "memprof needs CPython 3.11 or later"
 #endif
 
+#ifndef MP_ATEXIT_HEADER
+#define MP_ATEXIT_HEADER "atexit_311.h"
+#endif
 #ifndef MP_OBJECTS_HEADER
 #define MP_OBJECTS_HEADER "objects_312.h"
 #endif

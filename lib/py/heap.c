@@ -130,6 +130,19 @@ add_edge(PyObject *target, void *data)
     return heap->failed;
 }
 
+/* A code object holds objects, but the collector is not told of them: they make no cycles. */
+static void
+add_code(struct mp_heap *heap, const PyCodeObject *code)
+{
+    PyObject *const held[] = {code->co_consts,   code->co_names,     code->co_exceptiontable,
+                              code->co_filename, code->co_name,      code->co_qualname,
+                              code->co_linetable, code->co_localsplusnames,
+                              code->co_localspluskinds};
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++)
+        if (held[i])
+            add_edge(held[i], heap);
+}
+
 /* An untracked object may be half-built, but for tuples and dicts that hold nothing of interest
  * to the collector. */
 static bool
@@ -149,6 +162,8 @@ mp_heap_drain(struct mp_heap *heap)
         heap->graph.first[node] = heap->graph.edges;
         if (can_be_traversed(mp_heap_type_of(heap, node), object))
             Py_TYPE(object)->tp_traverse(object, add_edge, heap);
+        else if (PyCode_Check(object))
+            add_code(heap, (PyCodeObject *)object);
         heap->graph.first[node + 1] = heap->graph.edges;
     }
 }
@@ -165,6 +180,78 @@ mp_heap_add_root(struct mp_heap *heap, struct mp_root root)
         heap->root_capacity = count;
     }
     heap->roots[heap->root_count++] = root;
+}
+
+/* ---- what traverse functions do not tell ------------------------------------------------------ */
+
+struct hidden {
+    uint32_t *edges; /* node and target, in order of node */
+    size_t count, capacity;
+};
+
+static void
+add_hidden(struct mp_heap *heap, struct hidden *hidden, uint32_t node, uint32_t target)
+{
+    if (hidden->count + 2 > hidden->capacity) {
+        const size_t count = hidden->capacity ? hidden->capacity * 2 : FIRST_NODES;
+        if (!grow(heap, &hidden->edges, hidden->capacity, count, sizeof *hidden->edges))
+            return;
+        hidden->capacity = count;
+    }
+    hidden->edges[hidden->count++] = node;
+    hidden->edges[hidden->count++] = target;
+}
+
+/* An object whose type has no traverse function (a numpy array) may hold others all the same:
+ * the known objects whose addresses it has in its fields. */
+static void
+look_into(struct mp_heap *heap, struct hidden *hidden, uint32_t node)
+{
+    const struct mp_heap_type *type = mp_heap_type_of(heap, node);
+    PyObject *object = mp_heap_object(heap, node);
+    const uint32_t dull = MP_TYPE_GC | MP_TYPE_LEAF | MP_TYPE_KNOWN;
+    if ((type->flags & dull) || PyCode_Check(object) || type->type->tp_basicsize > 512)
+        return;
+    const uintptr_t *words = (const uintptr_t *)object;
+    const size_t count = (size_t)type->type->tp_basicsize / sizeof *words;
+    for (size_t i = sizeof(PyObject) / sizeof *words; i < count; i++) {
+        const uint32_t target = words[i] % sizeof(void *) ? 0 : mp_heap_find(heap, words[i]);
+        if (target && target != node)
+            add_hidden(heap, hidden, node, target);
+    }
+}
+
+/* Put the hidden edges where they belong: all edges move up, the last ones first. */
+static void
+merge_hidden(struct mp_heap *heap, const struct hidden *hidden)
+{
+    struct mp_graph *graph = &heap->graph;
+    size_t left = hidden->count / 2;
+    while (!heap->failed && graph->edges + left >= heap->edge_capacity)
+        grow_edges(heap);
+    if (heap->failed)
+        return;
+    uint32_t to = graph->edges + (uint32_t)left, from = graph->edges;
+    graph->edges = graph->first[graph->nodes + 1] = to;
+    for (uint32_t node = graph->nodes; node >= 1 && left; node--) {
+        while (left && hidden->edges[2 * left - 2] == node)
+            graph->target[--to] = hidden->edges[2 * left-- - 1];
+        const uint32_t begin = graph->first[node];
+        while (from > begin)
+            graph->target[--to] = graph->target[--from];
+        graph->first[node] = to;
+    }
+}
+
+static void
+find_hidden(struct mp_heap *heap)
+{
+    struct hidden hidden = {0};
+    for (uint32_t node = 1; node <= heap->graph.nodes && !heap->failed; node++)
+        look_into(heap, &hidden, node);
+    if (hidden.count && !heap->failed)
+        merge_hidden(heap, &hidden);
+    mp_mem_free(hidden.edges, hidden.capacity * sizeof *hidden.edges);
 }
 
 /* ---- the pass ------------------------------------------------------------------------------------ */
@@ -208,10 +295,11 @@ pass(void *data)
     mp_heap_drain(heap);
     mp_heap_each_object(add_object, heap);
     if (!heap->failed && mp_tracer_is_active()) {
-        mp_heap_find_lone_objects(heap);
+        mp_heap_find_blocks(heap);
         mp_heap_drain(heap);
         mp_heap_find_buffers(heap);
     }
+    find_hidden(heap);
     if (!heap->failed)
         mp_heap_find_stacks(heap);
     if (!heap->failed)

@@ -45,6 +45,7 @@ struct mp_heap_type {
 /* From where a search starts; the order is that of preference when paths are made. */
 enum mp_root_kind {
     MP_ROOT_MODULE,
+    MP_ROOT_EXIT,        /* registered with atexit */
     MP_ROOT_THREAD,      /* thread-local data */
     MP_ROOT_CONTEXT,     /* context variables of a thread */
     MP_ROOT_FRAME,       /* a local variable of a running frame */
@@ -66,7 +67,7 @@ struct mp_root {
 struct mp_buffer {
     uintptr_t address;
     uint64_t size;
-    uint32_t owner; /* node */
+    uint32_t owner; /* node; 0: nobody is known to own it */
     uint32_t site;
 };
 
@@ -128,10 +129,12 @@ uint64_t mp_heap_measure(PyObject *object, uint32_t *site);
 
 /* heap_objects.c: call visit for each object that the collector knows, and nothing else. */
 void mp_heap_each_object(void (*visit)(PyObject *object, void *data), void *data);
+void mp_heap_each_exit_handler(void (*visit)(PyObject *object, void *data), void *data);
 void mp_heap_in_pause(void (*pass)(void *data), void *data);
 
-/* heap_blocks.c: live blocks that are no objects, and objects nobody leads to. */
-void mp_heap_find_lone_objects(struct mp_heap *heap);
+/* heap_blocks.c: live blocks that are no nodes: objects nobody leads to, and buffers; then who
+ * owns which buffer. */
+void mp_heap_find_blocks(struct mp_heap *heap);
 void mp_heap_find_buffers(struct mp_heap *heap);
 
 /* heap_roots.c: the stacks last, when all objects are known. */

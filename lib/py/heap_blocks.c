@@ -62,24 +62,23 @@ is_node_at(const struct mp_heap *heap, uintptr_t block)
 static void
 scan(struct mp_heap *heap, uint32_t owner, uintptr_t begin, uintptr_t end, int depth);
 
-/* The word at an object or a buffer of `owner` may be the address of a block. */
-static void
+/* The word at an object or a buffer of `owner` may be the address of a block. True when it was,
+ * and the block was nobody's before. */
+static bool
 claim(struct mp_heap *heap, uint32_t owner, uintptr_t address, int depth)
 {
-    struct mp_entry entry;
-    if (address % MP_GRANULE || !mp_shadow_covers(address) ||
-        !mp_tracer_look_up(address, &entry) || is_node_at(heap, address) || !reserve(heap))
-        return;
+    if (address % MP_GRANULE || !address)
+        return false;
     struct mp_buffer *buffer = &heap->buffers[slot_of(heap, address)];
-    if (buffer->address)
-        return;
-    *buffer = (struct mp_buffer){address, entry.size, owner, entry.word & MP_SITE_MASK};
-    heap->buffer_count++;
-    heap->size[owner] += entry.size;
-    if (depth && entry.size <= SCAN_BUFFER &&
+    if (!buffer->address || buffer->owner || is_node_at(heap, address))
+        return false;
+    buffer->owner = owner;
+    heap->size[owner] += buffer->size;
+    if (depth && buffer->size <= SCAN_BUFFER &&
         !(mp_heap_type_of(heap, owner)->flags & MP_TYPE_KNOWN))
-        scan(heap, owner, address, address + entry.size / sizeof(void *) * sizeof(void *),
+        scan(heap, owner, address, address + buffer->size / sizeof(void *) * sizeof(void *),
              depth - 1);
+    return true;
 }
 
 static void
@@ -89,28 +88,24 @@ scan(struct mp_heap *heap, uint32_t owner, uintptr_t begin, uintptr_t end, int d
         claim(heap, owner, *(const uintptr_t *)at, depth);
 }
 
-/* A list of blocks that refer to each other (a deque's) is followed without recursion. */
+/* A chain of blocks that refer to each other by their first or last word (a deque's) is
+ * followed without recursion. */
 static void
 follow_chain(struct mp_heap *heap, uint32_t owner, uintptr_t block)
 {
-    struct mp_entry entry;
-    uintptr_t last = 0;
-    while (mp_tracer_look_up(block, &entry) && entry.size > sizeof(void *) * 2 &&
-           entry.size <= SCAN_BUFFER) {
-        const uintptr_t *words = (const uintptr_t *)block;
-        const uintptr_t ends[] = {words[0], words[entry.size / sizeof(void *) - 1]};
-        claim(heap, owner, block, 0);
-        const size_t before = heap->buffer_count;
-        uintptr_t next = 0;
-        for (size_t i = 0; i < 2 && !next; i++)
-            if (ends[i] != last && ends[i] % MP_GRANULE == 0 && mp_shadow_covers(ends[i])) {
-                claim(heap, owner, ends[i], 0);
-                next = heap->buffer_count > before ? ends[i] : 0;
-            }
-        if (!next)
+    bool more = claim(heap, owner, block, 0);
+    while (more) {
+        const uint64_t size = heap->buffers[slot_of(heap, block)].size;
+        if (size < sizeof(void *) * 2 || size > SCAN_BUFFER)
             return;
-        last = block;
-        block = next;
+        const uintptr_t *words = (const uintptr_t *)block;
+        const uintptr_t ends[] = {words[0], words[size / sizeof(void *) - 1]};
+        more = false;
+        for (size_t i = 0; i < 2 && !more; i++)
+            if (claim(heap, owner, ends[i], 0)) {
+                block = ends[i];
+                more = true;
+            }
     }
 }
 
@@ -118,11 +113,8 @@ static void
 claim_chains(struct mp_heap *heap, uint32_t node)
 {
     const uintptr_t begin = heap->address[node] + sizeof(PyVarObject);
-    for (uintptr_t at = begin; at < begin + 2 * sizeof(void *); at += sizeof(void *)) {
-        const uintptr_t block = *(const uintptr_t *)at;
-        if (block && block % MP_GRANULE == 0 && mp_shadow_covers(block))
-            follow_chain(heap, node, block);
-    }
+    for (uintptr_t at = begin; at < begin + 2 * sizeof(void *); at += sizeof(void *))
+        follow_chain(heap, node, *(const uintptr_t *)at);
 }
 
 /* Values of attributes lie in the middle of their block. */
@@ -160,7 +152,7 @@ find_buffers_of(struct mp_heap *heap, uint32_t node)
 void
 mp_heap_find_buffers(struct mp_heap *heap)
 {
-    if (!reserve(heap))
+    if (!heap->buffer_count)
         return;
     for (uint32_t node = 1; node <= heap->graph.nodes && !heap->failed; node++)
         find_buffers_of(heap, node);
@@ -184,22 +176,33 @@ looks_like_object(const struct mp_heap *heap, uintptr_t block, uint64_t size, ui
 }
 
 static void
-add_lone_object(uint32_t site, uint64_t size, uintptr_t block, void *data)
+add_buffer(struct mp_heap *heap, uint32_t site, uint64_t size, uintptr_t block)
+{
+    if (!reserve(heap))
+        return;
+    struct mp_buffer *buffer = &heap->buffers[slot_of(heap, block)];
+    heap->buffer_count += !buffer->address;
+    *buffer = (struct mp_buffer){block, size, 0, site};
+}
+
+static void
+add_block(uint32_t site, uint64_t size, uintptr_t block, void *data)
 {
     struct mp_heap *heap = data;
-    if (heap->failed || mp_depot_site_at(&mp_tracer.depot, site)->kind != MP_OBJ ||
-        is_node_at(heap, block))
+    if (heap->failed || is_node_at(heap, block))
         return;
+    const bool object = mp_depot_site_at(&mp_tracer.depot, site)->kind == MP_OBJ;
     const uintptr_t last = MP_HAS_GIL ? block : block + 16;
-    for (uintptr_t at = block; at <= last; at += 16)
+    for (uintptr_t at = block; object && at <= last; at += 16)
         if (looks_like_object(heap, block, size, at)) {
             mp_heap_add(heap, (PyObject *)at);
             return;
         }
+    add_buffer(heap, site, size, block);
 }
 
 void
-mp_heap_find_lone_objects(struct mp_heap *heap)
+mp_heap_find_blocks(struct mp_heap *heap)
 {
-    mp_tracer_each(add_lone_object, heap);
+    mp_tracer_each(add_block, heap);
 }

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "heap_names.h"
+
 enum { EXACT = 32 /* leaks whose retained size is found by a search of their own */ };
 
 struct work {
@@ -36,7 +38,7 @@ count_items(struct work *work)
     }
     for (size_t i = 0; i < heap->buffer_slots; i++) {
         const uint32_t leak =
-            heap->buffers[i].address ? leak_of_site(work, heap->buffers[i].site) : 0;
+            heap->buffers[i].owner ? leak_of_site(work, heap->buffers[i].site) : 0;
         if (leak) {
             work->leaks->leaks[leak - 1].buffers++;
             work->leaks->leaks[leak - 1].buffer_bytes += heap->buffers[i].size;
@@ -93,7 +95,7 @@ collect_items(struct work *work)
     }
     for (size_t i = 0; i < heap->buffer_slots; i++) {
         const uint32_t leak =
-            heap->buffers[i].address ? leak_of_site(work, heap->buffers[i].site) : 0;
+            heap->buffers[i].owner ? leak_of_site(work, heap->buffers[i].site) : 0;
         if (leak && !leaks->leaks[leak - 1].objects)
             leaks->items[leaks->leaks[leak - 1].item_end++] = heap->buffers[i].owner;
     }
@@ -110,6 +112,10 @@ compare_types(const void *left, const void *right)
     const struct mp_leak_type *a = left, *b = right;
     if (a->objects != b->objects)
         return a->objects < b->objects ? 1 : -1;
+    if (a->depth != b->depth)
+        return a->depth < b->depth ? -1 : 1;
+    if (a->bytes != b->bytes)
+        return a->bytes < b->bytes ? 1 : -1;
     return (a->type > b->type) - (a->type < b->type);
 }
 
@@ -120,6 +126,37 @@ compare_holders(const void *left, const void *right)
     if (a->objects != b->objects)
         return a->objects < b->objects ? 1 : -1;
     return (a->group > b->group) - (a->group < b->group);
+}
+
+/* The dict of an instance, the cell of a function ... are told as part of what holds them. */
+static void
+leave_out_inner(struct work *work, struct mp_leak *leak)
+{
+    const struct mp_paths *paths = &work->leaks->paths;
+    uint32_t *items = work->leaks->items;
+    uint32_t kept = leak->item_begin;
+    if (!leak->objects)
+        return;
+    for (uint32_t i = leak->item_begin; i < leak->item_end; i++) {
+        const uint32_t parent = work->search.parent[items[i]], group = paths->group[items[i]];
+        const bool hidden = group && paths->groups[group].parent &&
+                            paths->groups[group].step == MP_STEP_HIDDEN;
+        const uint32_t above = parent ? leak_of_site(work, work->heap->site[parent]) : 0;
+        if (!hidden || above != (uint32_t)(leak - work->leaks->leaks) + 1)
+            items[kept++] = items[i];
+    }
+    leak->item_end = kept;
+    leak->objects = kept - leak->item_begin;
+}
+
+/* Steps from the root to the objects of a group. */
+static uint32_t
+depth_of(const struct mp_paths *paths, uint32_t group)
+{
+    uint32_t depth = 0;
+    for (; group && depth < 1000; group = paths->groups[group].parent)
+        depth++;
+    return depth;
 }
 
 /* How many different ones of what of(i) says the items of a leak have; scratch[what] is 1 + its
@@ -137,6 +174,8 @@ find_types(struct work *work, struct mp_leak *leak)
     leak->types = mp_mem_new((leak->type_count + 1) * sizeof *leak->types);
     for (uint32_t i = leak->item_begin; i < leak->item_end && leak->types; i++) {
         struct mp_leak_type *type = &leak->types[work->scratch[heap->type[items[i]]] - 1];
+        if (!type->objects)
+            type->depth = depth_of(&work->leaks->paths, work->leaks->paths.group[items[i]]);
         type->type = heap->type[items[i]];
         type->objects++;
         type->bytes += heap->size[items[i]];
@@ -321,6 +360,8 @@ explain(struct work *work)
     for (size_t i = 0; i < leaks->count; i++)
         set_marks(work, &leaks->leaks[i], 0);
     collect_starts(work);
+    for (size_t i = 0; i < leaks->count; i++)
+        leave_out_inner(work, &leaks->leaks[i]);
     for (size_t i = 0; i < leaks->count && done; i++)
         done = find_types(work, &leaks->leaks[i]) && find_holders(work, &leaks->leaks[i]);
     return done && find_all_retained(work);

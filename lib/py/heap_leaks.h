@@ -15,7 +15,8 @@
 #include "heap_paths.h"
 
 struct mp_leak_type {
-    uint32_t type; /* index in the heap */
+    uint32_t type;  /* index in the heap */
+    uint32_t depth; /* steps from a root to the first of them */
     uint64_t objects, bytes;
 };
 

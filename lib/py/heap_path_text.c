@@ -128,8 +128,9 @@ is_generator(const struct text *text, const struct mp_path_group *group)
 static const char *
 root_word(const struct text *text, const struct mp_path_group *const *chain, size_t count)
 {
-    static const char *const words[MP_ROOTS] = {"module",  "thread-local", "context", "frame",
-                                                "stack",   "memprof",      "C code",  "nothing"};
+    static const char *const words[MP_ROOTS] = {"module", "atexit", "thread-local",
+                                                "context", "frame", "stack", "memprof",
+                                                "C code", "nothing"};
     for (size_t i = 1; i < count; i++) {
         if (chain[i]->role == MP_ROLE_LOCALS)
             return "thread-local";

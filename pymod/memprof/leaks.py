@@ -7,6 +7,7 @@ over the heap while the program's objects are still there (lib/py/heap_leaks.h).
 from __future__ import annotations
 
 import os
+import sys
 from collections import namedtuple
 
 from . import _core
@@ -208,28 +209,38 @@ def _weight(leak: Leak) -> int:
 
 
 def _is_telling(leak: Leak) -> bool:
-    """Are its objects of a class of somebody's own?"""
-    return bool(leak.objects) and "." in (leak.type_name or "")
+    """Are there objects among them of a class that is not Python's own?"""
+    modules = (name.rpartition(".")[0].partition(".")[0] for name in list(leak.types)[:3])
+    return bool(leak.objects) and any(
+        module and module not in sys.stdlib_module_names for module in modules
+    )
+
+
+def _group_weight(group: list[Leak]) -> int:
+    """What the outermost hold; the program's own classes say more than others."""
+    return max(map(_weight, group)) * (2 if any(map(_is_telling, group)) else 1)
 
 
 def _arrange(leaks: list[Leak]) -> tuple[Leak, ...]:
     """What belongs together behind each other: first the objects that tell most (of a class of
-    the program's, else those that hold the others), then the largest part, then the rest."""
+    the program's, else those that hold the others), then such objects or the largest part, then
+    the rest."""
     groups: dict[int, list[Leak]] = {}
     for leak in leaks:
         above = leak.stack if leak.part_of is None else leak.part_of
         groups.setdefault(above, []).append(leak)
     arranged: list[Leak] = []
-    for group in sorted(groups.values(), key=lambda group: -max(map(_weight, group))):
+    for group in sorted(groups.values(), key=_group_weight, reverse=True):
         group.sort(key=lambda leak: (not leak.objects, leak.part_of is not None, -_weight(leak)))
         outermost = max(map(_weight, group))
-        head = next(
-            (leak for leak in group if _is_telling(leak) and _weight(leak) * 2 >= outermost),
-            group[0],
-        )
+        telling = [leak for leak in group if _is_telling(leak)]
+        heavy = [leak for leak in telling if _weight(leak) * 2 >= outermost]
+        head = heavy[0] if heavy else group[0]
         rest = [leak for leak in group if leak is not head]
-        largest = max(rest, key=lambda leak: leak.live_bytes, default=None)
-        rest.sort(key=lambda leak: (leak is not largest, -_weight(leak)))
+        second = max(rest, key=lambda leak: leak.live_bytes, default=None)
+        if telling and not heavy:
+            second = telling[0]
+        rest.sort(key=lambda leak: (leak is not second, -_weight(leak)))
         position = len(arranged)
         arranged.append(head._replace(part_of=None))
         arranged += [leak._replace(part_of=position) for leak in rest]

@@ -161,6 +161,21 @@ judge_one_block(level *level_at, size_t n)
     return row;
 }
 
+/* A service that needs 45 % of the run to start. */
+static uint64_t
+after_a_start(size_t i, size_t n)
+{
+    return i * 100 < n * 45 ? 0 : (i + 1 - n * 45 / 100) * MB / 10;
+}
+
+static void
+leak_that_begins_with_the_work_is_steady(void **state)
+{
+    (void)state;
+    for (size_t n = 40; n <= MP_CHECKPOINTS; n++)
+        assert_int_equal(judge(after_a_start, n, after_a_start(n - 1, n)).verdict, MP_STEADY);
+}
+
 static void
 a_few_large_blocks_are_steady(void **state)
 {
@@ -456,6 +471,7 @@ main(void)
         cmocka_unit_test(leak_in_steps_is_steady),
         cmocka_unit_test(leak_under_short_lived_blocks_is_steady),
         cmocka_unit_test(slow_leak_of_a_few_blocks_is_steady),
+        cmocka_unit_test(leak_that_begins_with_the_work_is_steady),
         cmocka_unit_test(a_few_large_blocks_are_steady),
         cmocka_unit_test(table_that_doubles_for_its_contents_is_told_apart),
         cmocka_unit_test(cache_that_fills_up_ever_slower_is_no_leak),

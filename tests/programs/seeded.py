@@ -1,0 +1,423 @@
+"""Leaks with a known site, type and holder: ``seeded.py NAME [SECONDS]``.
+
+Each function below runs for SECONDS (1.6 by default) and leaks at the line marked
+``# leak: NAME``, an object of the type ``type: T``, held by what ``held: TEXT`` says (a part
+of the path that must be shown). Functions whose names begin with ``clean_`` leak nothing.
+"""
+
+import atexit
+import collections
+import contextvars
+import functools
+import gc
+import sys
+import threading
+import time
+import types
+import weakref
+
+SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 1.6
+
+
+def steps():
+    end = time.monotonic() + SECONDS
+    step = 0
+    while time.monotonic() < end:
+        yield step
+        step += 1
+        time.sleep(0.001)
+
+
+class Record:
+    def __init__(self, step):
+        self.step = step
+        self.payload = bytes(200 + step % 7)
+
+
+# ---- leaks -----------------------------------------------------------------------------------
+
+RECORDS = []
+
+
+def module_list():
+    for step in steps():
+        RECORDS.append(Record(step))  # leak: module_list; type: Record; held: RECORDS[..]
+
+
+class Store:
+    cache = {}
+
+
+def class_attribute_cache():
+    for step in steps():
+        Store.cache["page %d" % step] = Record(step)  # leak: class_attribute_cache; type: Record; held: Store.cache[..]
+
+
+class Service:
+    @functools.lru_cache(maxsize=None)
+    def render(self, page):
+        return Record(page)  # leak: lru_cache_on_a_method; type: Record; held: Service.render
+
+
+def lru_cache_on_a_method():
+    service = Service()
+    for step in steps():
+        service.render(step)
+
+
+CALLBACKS = []
+
+
+def make_callback(step):
+    record = Record(step)  # leak: closure; type: Record; held: CALLBACKS[..] (list) -> function closure record
+    return lambda: record
+
+
+def closure():
+    for step in steps():
+        CALLBACKS.append(make_callback(step))
+
+
+class Bus:
+    def __init__(self):
+        self.observers = set()
+
+
+BUS = Bus()
+
+
+class Observer:
+    def __init__(self, step):
+        self.seen = [step] * 20
+        BUS.observers.add(self.notify)
+
+    def notify(self):
+        pass
+
+
+def observers():
+    for step in steps():
+        Observer(step)  # leak: observers; type: Observer; held: BUS.observers
+
+
+ERRORS = []
+
+
+def fail(step):
+    record = Record(step)
+    raise ValueError(record.step)  # leak: stored_exceptions; type: ValueError; held: ERRORS[..]
+
+
+def stored_exceptions():
+    for step in steps():
+        try:
+            fail(step)
+        except ValueError as error:
+            ERRORS.append(error)
+
+
+PENDING = collections.deque()
+
+
+def work(step):
+    record = Record(step)  # leak: suspended_generators; type: Record; held: PENDING[..] (collections.deque) -> generator local record
+    yield record.step
+
+
+def suspended_generators():
+    for step in steps():
+        job = work(step)
+        next(job)
+        PENDING.append(job)
+
+
+LOCAL = threading.local()
+
+
+def thread_local():
+    def worker():
+        LOCAL.records = []
+        for step in steps():
+            LOCAL.records.append(Record(step))  # leak: thread_local; type: Record; held: LOCAL.records -> list[..]
+        ready.set()
+        time.sleep(3600)
+
+    ready = threading.Event()
+    threading.Thread(target=worker, daemon=True).start()
+    ready.wait()
+
+
+def remember(record, seen=[]):
+    seen.append(record)
+
+
+def mutable_default():
+    for step in steps():
+        remember(Record(step))  # leak: mutable_default; type: Record; held: remember default seen
+
+
+TASKS = set()
+
+
+async def wait_for_ever(step):
+    import asyncio
+
+    record = Record(step)  # leak: asyncio_tasks; type: Record; held: coroutine local record
+    await asyncio.get_running_loop().create_future()
+    return record
+
+
+async def start_tasks():
+    import asyncio
+
+    for step in steps():
+        TASKS.add(asyncio.ensure_future(wait_for_ever(step)))
+        await asyncio.sleep(0)
+
+
+def asyncio_tasks():
+    import asyncio
+    import logging
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(start_tasks())
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+
+class Connection:
+    pass
+
+
+CONNECTIONS = []
+
+
+def finalize_arguments():
+    for step in steps():
+        connection = Connection()
+        CONNECTIONS.append(connection)
+        weakref.finalize(connection, print, Record(step)).atexit = False  # leak: finalize_arguments; type: weakref.finalize; held: finalize._registry
+
+
+def logging_handlers():
+    import logging
+
+    class Handler(logging.Handler):
+        def __init__(self, step):
+            super().__init__()
+            self.records = [step] * 20
+
+    for step in steps():
+        logging.getLogger("app").addHandler(Handler(step))  # leak: logging_handlers; type: logging_handlers.<locals>.Handler; held: handlers
+
+
+RECORDING = bytearray()
+
+
+def growing_bytearray():
+    for _ in steps():
+        RECORDING.extend(b"x" * 500)  # leak: growing_bytearray; type: bytearray; held: RECORDING
+
+
+def plugins():
+    for step in steps():
+        name = f"plugin_{step}"
+        module = types.ModuleType(name)  # leak: plugins; type: module; held: sys.modules[..]
+        module.payload = bytes(300)
+        sys.modules[name] = module
+
+
+def exit_handlers():
+    for step in steps():
+        atexit.register(id, Record(step))  # leak: exit_handlers; type: Record; held: atexit
+
+
+REQUESTS = contextvars.ContextVar("requests")
+
+
+def context_variables():
+    REQUESTS.set([])
+    for step in steps():
+        REQUESTS.get().append(Record(step))  # leak: context_variables; type: Record; held: context variable requests
+
+
+WINDOWS = []
+
+
+def numpy_views():
+    import numpy
+
+    for _ in steps():
+        whole = numpy.zeros(500)  # leak: numpy_views; type: numpy.ndarray; held: WINDOWS[..]
+        WINDOWS.append(whole[:3])
+
+
+def held_by_c_only():
+    import ctypes
+
+    for step in steps():
+        record = Record(step)  # leak: held_by_c_only; type: Record; held: C code
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(record))
+
+
+def raw_memory():
+    import ctypes
+
+    malloc = ctypes.pythonapi.PyMem_RawMalloc
+    malloc.restype = ctypes.c_void_p
+    for _ in steps():
+        malloc(ctypes.c_size_t(300))  # leak: raw_memory; type: none; held: none
+
+
+TREE = {}
+
+
+def nested_dicts():
+    for step in steps():
+        year = TREE.setdefault(step % 3, {})
+        year["day %d" % step] = Record(step)  # leak: nested_dicts; type: Record; held: TREE[
+
+
+def large_blocks():
+    for step in range(6):
+        RECORDS.append(bytearray(3_000_000))  # leak: large_blocks; type: bytearray; held: RECORDS[..]
+        time.sleep(SECONDS / 6)
+
+
+HEAD = None
+
+
+class Link:
+    __slots__ = ("next", "payload")
+
+
+def linked_list():
+    global HEAD
+    for step in steps():
+        link = Link()  # leak: linked_list; type: Link; held: HEAD
+        link.next, link.payload, HEAD = HEAD, bytes(200), link
+
+
+# ---- no leaks --------------------------------------------------------------------------------
+
+
+def clean_result_list_of_main():
+    results = []
+    for step in steps():
+        results.append(Record(step))
+
+
+def clean_cycles():
+    for step in steps():
+        record = Record(step)
+        record.me = record
+
+
+RING = collections.deque(maxlen=50)
+
+
+def clean_ring():
+    for step in steps():
+        RING.append(Record(step))
+
+
+RESIZED = {}
+
+
+def clean_resizing():
+    """Entries come and go; the table is resized now and then."""
+    for step in steps():
+        RESIZED[step] = step
+        if len(RESIZED) > 200:
+            RESIZED.clear()
+
+
+@functools.lru_cache(maxsize=64)
+def page(number):
+    return Record(number)
+
+
+def clean_warm_cache():
+    for step in steps():
+        page(step * step % 97)
+
+
+def clean_weak_cache():
+    cache = weakref.WeakValueDictionary()
+    for step in steps():
+        record = cache[step] = Record(step)
+        del record
+
+
+def clean_executor():
+    import concurrent.futures
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for step in steps():
+            pool.submit(Record, step).result()
+
+
+def clean_asyncio():
+    import asyncio
+
+    async def job(step):
+        await asyncio.sleep(0)
+        return Record(step)
+
+    async def main():
+        for step in steps():
+            await asyncio.gather(job(step), job(step + 1))
+
+    asyncio.run(main())
+
+
+def clean_buffers():
+    buffer = bytearray()
+    for step in steps():
+        buffer.extend(bytes(500))
+        if len(buffer) > 20_000:
+            buffer.clear()
+
+
+SEEN = set()
+
+
+def clean_lazy_imports():
+    names = ["json", "csv", "wave", "difflib", "decimal", "fractions", "statistics", "calendar"]
+    for step in steps():
+        if step % 100 == 50 and names:
+            __import__(names.pop())
+
+
+GROWING = []
+
+
+def clean_sawtooth():
+    for step in steps():
+        GROWING.append(Record(step))
+        if len(GROWING) == 150:
+            GROWING.clear()
+
+
+def clean_coupons():
+    """A cache of random keys that fills up ever slower."""
+    import random
+
+    chance = random.Random(3)
+    for _ in steps():
+        for _ in range(4):
+            key = chance.randrange(400)
+            if key not in RESIZED:
+                RESIZED[key] = Record(key)
+
+
+def clean_exceptions():
+    for step in steps():
+        try:
+            fail(step)
+        except ValueError:
+            pass
+
+
+if __name__ == "__main__":
+    gc.collect()
+    globals()[sys.argv[1]]()
