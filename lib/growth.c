@@ -117,13 +117,23 @@ measure(const struct plan *plan, const struct mp_growth *row, struct levels *lev
 
 /* ---- the verdict --------------------------------------------------------------------- */
 
-/* What warms up rises less and less; a leak goes on. */
+static bool
+slows_down(uint64_t first, uint64_t middle, uint64_t later, uint64_t last)
+{
+    const int64_t before = (int64_t)(middle - first), after = (int64_t)(last - later);
+    return after * 100 < before * MP_GROWTH_SLOWER;
+}
+
+/* What warms up rises less and less; a leak goes on. By blocks too, where there are many: the
+ * bytes may have the table of a container among them, which grows in leaps. */
 static bool
 is_levelling_off(const struct mp_counts *low)
 {
-    const int64_t before = (int64_t)(low[LAST / 2].bytes - low[0].bytes);
-    const int64_t after = (int64_t)(low[LAST].bytes - low[LAST - LAST / 2].bytes);
-    return after * MP_GROWTH_SLOWER < before;
+    const struct mp_counts *a = &low[0], *b = &low[LAST / 2], *c = &low[LAST - LAST / 2],
+                           *d = &low[LAST];
+    return slows_down(a->bytes, b->bytes, c->bytes, d->bytes) ||
+           (d->blocks >= a->blocks + MP_GROWTH_MANY &&
+            slows_down(a->blocks, b->blocks, c->blocks, d->blocks));
 }
 
 static bool
@@ -202,11 +212,15 @@ is_regular(const struct steps *steps)
 /* Steady growth that is seen in a few steps only: of large blocks, or, where it is one block that
  * is made larger, perhaps of a table that is resized for what it has to hold. */
 static enum mp_verdict
-judge_steps(const struct mp_series *series, const struct mp_growth *row)
+judge_steps(const struct mp_series *series, const struct mp_growth *row, uint64_t fall)
 {
     struct steps steps;
+    uint64_t largest = 0;
     find_steps(series, row, &steps);
-    if (steps.count < MP_GROWTH_STEPS || !is_regular(&steps))
+    for (size_t i = 0; i < steps.count; i++)
+        largest = steps.size[i] > largest ? steps.size[i] : largest;
+    if (steps.count < MP_GROWTH_STEPS || steps.time[0] > steps.end / 3 || fall > largest ||
+        !is_regular(&steps))
         return MP_FLAT;
     return steps.blocks + 1 >= steps.count ? MP_STEADY : MP_STEPWISE;
 }
@@ -218,7 +232,7 @@ judge(const struct plan *plan, const struct levels *levels, const struct mp_grow
     if (is_steady(levels, live))
         return MP_STEADY;
     if (levels->early && live->bytes >= MP_GROWTH_BYTES) {
-        const enum mp_verdict verdict = judge_steps(plan->series, row);
+        const enum mp_verdict verdict = judge_steps(plan->series, row, levels->fall);
         if (verdict != MP_FLAT)
             return verdict;
     }

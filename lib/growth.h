@@ -15,14 +15,15 @@
  * windows of as many checkpoints each (they are evenly spaced), and of each window only the lowest level counts, so that what
  * comes and goes within a window (buffers, caches that are emptied, garbage that
  * waits for the collector) is not seen as growth. STEADY needs a rise from window
- * to window in most of them, some of it in the last third and at a third of the
+ * to window in most of them, some of it in the last third and at half of the
  * pace before or faster (what warms up rises less and less), no fall of more than a
  * tenth of the growth, and half of the growth alive at the end, which the caller
  * measures after the program and a collection are over.
  *
  * Large blocks rise in few windows only. There each lasting rise is looked at: four or more
  * are steady growth when each lasts as long as its size lets expect (size by time until
- * the next one, within a factor of three) and the next one is not overdue at the end.
+ * the next one, within a factor of three), the next one is not overdue at the end, and
+ * nothing fell by more than the largest of them.
  *
  * Pure functions.
  */
@@ -38,7 +39,8 @@ enum mp_verdict {
 enum {
     MP_GROWTH_CHECKPOINTS = 12,     /* fewer: too short to judge */
     MP_GROWTH_WINDOWS = 8,
-    MP_GROWTH_SLOWER = 3,           /* growth that is that much slower in the end levels off */
+    MP_GROWTH_SLOWER = 50,          /* percent: growth that has so much of its pace left levels off */
+    MP_GROWTH_MANY = 8,             /* more blocks than these are judged by their number too */
     MP_GROWTH_STEPS = 4,            /* fewer lasting rises say nothing */
     MP_GROWTH_PACE = 3,             /* fastest by slowest of regular steps */
     MP_GROWTH_BYTES = 1024,         /* less growth than this is not worth a report */

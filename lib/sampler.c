@@ -59,10 +59,16 @@ collect_points(struct mp_point *points, uint32_t sites)
 void
 mp_sampler_take(void)
 {
+    mp_sampler_take_at(clock_now() - sampler.start);
+}
+
+void
+mp_sampler_take_at(uint64_t time)
+{
     const uint64_t begin = clock_now();
     const uint32_t sites = mp_table_count(&mp_tracer.depot.sites);
     struct mp_checkpoint checkpoint = {
-        .time = begin - sampler.start,
+        .time = time,
         .traced = mp_tracer_live(),
         .rss = mp_process_rss(),
     };

@@ -35,6 +35,9 @@ struct mp_series *mp_sampler_series(void);
 /* Take a checkpoint now, by the calling thread, while the sampler is stopped. */
 void mp_sampler_take(void);
 
+/* The same with a time of the caller's: units of work that are done, in billionths. */
+void mp_sampler_take_at(uint64_t time);
+
 /* Begin the series anew, at time 0. Only while the thread is stopped. */
 void mp_sampler_reset(void);
 

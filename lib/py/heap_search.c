@@ -15,12 +15,13 @@ collect(const struct mp_heap *heap, uint32_t kind, struct starts *starts)
             starts->nodes[starts->count++] = heap->roots[i].node;
 }
 
-/* What leads into memprof itself is no way to an object of the program. */
+/* What leads into memprof itself is no way to an object of the program. The locals of its frames
+ * (they have the name of a function) may be anything. */
 static void
 bar_own(const struct mp_heap *heap, uint8_t *barred)
 {
     for (uint32_t i = 0; i < heap->root_count; i++)
-        if (heap->roots[i].kind == MP_ROOT_OWN)
+        if (heap->roots[i].kind == MP_ROOT_OWN && !heap->roots[i].name2)
             barred[heap->roots[i].node] = 1;
 }
 

@@ -11,7 +11,8 @@ The names and string formats follow the standard library's tracemalloc where it 
 
 from ._core import version as __version__
 from .filters import DomainFilter, Filter
-from .leaks import Leak, LeakReport, find_growth
+from .leaks import Holder, Leak, LeakReport, find_growth
+from .marks import mark
 from .snapshot import Frame, Snapshot, Statistic, StatisticDiff, Traceback
 from .tracing import (
     Trace,
@@ -63,6 +64,7 @@ __all__ = [
     "DomainFilter",
     "Filter",
     "Frame",
+    "Holder",
     "Leak",
     "LeakReport",
     "LineProfiler",
@@ -80,6 +82,7 @@ __all__ = [
     "get_traced_memory",
     "get_tracer_memory",
     "is_tracing",
+    "mark",
     "memory_usage",
     "profile",
     "reset_peak",

@@ -58,6 +58,9 @@ PyObject *mp_core_sampler_stop(PyObject *module, PyObject *unused);
 PyObject *mp_core_sampler_pause(PyObject *module, PyObject *unused);
 PyObject *mp_core_sampler_resume(PyObject *module, PyObject *unused);
 PyObject *mp_core_sampler_take(PyObject *module, PyObject *unused);
+PyObject *mp_core_sampler_mark(PyObject *module, PyObject *done);
+
+PyObject *mp_core_exit_with(PyObject *module, PyObject *status);
 
 /* The object graph. */
 PyObject *mp_core_heap_explain(PyObject *module, PyObject *args);

@@ -1,6 +1,9 @@
 /* Questions about live blocks, and running the traced program. */
 #include "_core.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "../../lib/freeze.h"
 #include "../../lib/py/hook.h"
 #include "../../lib/tracer.h"
@@ -213,4 +216,27 @@ mp_core_print_exception(PyObject *Py_UNUSED(module), PyObject *error)
     PyErr_Print();
     show_callers(&hidden);
     Py_RETURN_NONE;
+}
+
+/* ---- the end of the process -------------------------------------------------------------------- */
+
+static int exit_status;
+
+/* Python is finalized; what is left are the handlers of C, of which flushing is the one that
+ * matters. */
+static void
+end_process(void)
+{
+    fflush(NULL);
+    _exit(exit_status);
+}
+
+PyObject *
+mp_core_exit_with(PyObject *Py_UNUSED(module), PyObject *status)
+{
+    const long value = PyLong_AsLong(status);
+    if (value == -1 && PyErr_Occurred())
+        return NULL;
+    exit_status = (int)value;
+    return PyBool_FromLong(Py_AtExit(end_process) == 0);
 }

@@ -128,3 +128,13 @@ mp_core_sampler_take(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
     mp_sampler_take();
     Py_RETURN_NONE;
 }
+
+PyObject *
+mp_core_sampler_mark(PyObject *Py_UNUSED(module), PyObject *done)
+{
+    const unsigned long long units = PyLong_AsUnsignedLongLong(done);
+    if (PyErr_Occurred())
+        return NULL;
+    mp_sampler_take_at(units * 1000000000u);
+    return PyLong_FromUnsignedLong(mp_sampler_series()->thinned);
+}

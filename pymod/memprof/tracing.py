@@ -10,18 +10,19 @@ from collections.abc import Iterator
 from collections import namedtuple
 from contextlib import contextmanager
 
-from . import _core
+from . import _core, marks
 from .snapshot import Snapshot, Traceback
 
 
 _PYTHON = sys.version.split()[0]
 
 
-class Options(namedtuple("Options", "series output checkpoint notes")):
+class Options(namedtuple("Options", "series output checkpoint every notes")):
     """What a trace does beside recording.
 
     ``series``: take checkpoints over time, for leaks. ``output``: path of a profile file that
     is rewritten while the program runs, or None. ``checkpoint``: seconds between two writes.
+    ``every``: checkpoints are that many marked units of work apart, 0: they go by time.
     ``notes``: dict of what else the profile tells of its making.
     """
 
@@ -30,6 +31,8 @@ class Options(namedtuple("Options", "series output checkpoint notes")):
     def note(self) -> bytes:
         """The profile's note, as lib/PROFILE_FORMAT.md has it."""
         notes = {"python": _PYTHON, "memprof": _core.version} | self.notes
+        if self.every:
+            notes["unit"] = marks.unit
         lines = (f"{key}={value}".replace("\n", " ") for key, value in notes.items())
         return "\n".join(lines).encode("utf-8", "surrogateescape")
 
@@ -47,6 +50,7 @@ def start(
     series: bool = False,
     output: str | os.PathLike | None = None,
     checkpoint: float = 10.0,
+    every: int = 0,
     notes: dict[str, str] | None = None,
 ) -> None:
     """Begin to trace every allocation of this process.
@@ -54,7 +58,8 @@ def start(
     Blocks that exist already are not traced. ``series`` also records the live numbers over
     time, which find_growth() judges. ``output`` names a profile file that is rewritten
     every ``checkpoint`` seconds, so that a process that is killed leaves one; a forked
-    child writes ``output.<pid>``.
+    child writes ``output.<pid>``. ``every`` makes the series go by units of work: a
+    checkpoint after so many calls of mark().
 
     While tracing, start() with the same options does nothing and with others raises
     RuntimeError. ValueError for a checkpoint of zero or less, OSError when ``output``
@@ -63,10 +68,12 @@ def start(
     global _options, _first_output, _is_borrowed
     if not checkpoint > 0:
         raise ValueError(f"checkpoint must be more than 0 seconds, not {checkpoint!r}")
+    if every < 0:
+        raise ValueError(f"every must be 0 or more units of work, not {every!r}")
     path = os.path.abspath(os.fspath(output)) if output is not None else None
-    options = Options(series, path, checkpoint, dict(notes or {}))
+    options = Options(series, path, checkpoint, every, dict(notes or {}))
     if is_tracing():
-        if _options is not None and _options[:3] != options[:3]:
+        if _options is not None and _options[:4] != options[:4]:
             raise RuntimeError(
                 f"memprof is tracing already, with other options ({_options}); call stop() first"
             )
@@ -78,6 +85,7 @@ def start(
         _core.leave_out_stacks(False)
         _is_borrowed = False
         _options = options
+        marks.begin(every if series else 0)
         _first_output = path
         if path is not None:
             save(path)  # fails now rather than in ten seconds
@@ -97,6 +105,7 @@ def stop() -> None:
     """
     global _options, _is_borrowed
     _core.sampler_stop()
+    marks.begin(0)
     _options = None
     _is_borrowed = _holders > 0 and _core.is_tracing()
     _core.leave_out_stacks(_is_borrowed)
@@ -208,6 +217,13 @@ def final_snapshot() -> Snapshot:
     return Snapshot(core)
 
 
+def snapshot_so_far() -> Snapshot:
+    """As final_snapshot(), but the trace goes on."""
+    snapshot = final_snapshot()
+    _start_sampler()
+    return snapshot
+
+
 def save(path: str) -> None:
     """Write the profile of now."""
     take_snapshot().dump(path)
@@ -244,7 +260,7 @@ def trace(**options) -> Iterator[Trace]:
 def _start_sampler() -> None:
     if _options is not None and (_options.series or _options.output):
         _core.sampler_start(
-            _options.series, _options.output, _options.checkpoint, _options.note()
+            _options.series and not _options.every, _options.output, _options.checkpoint, _options.note()
         )
 
 

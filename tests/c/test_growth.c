@@ -3,62 +3,7 @@
 
 #include <math.h>
 
-#include "growth.h"
-#include "make_snapshot.h"
-
-enum { FIRST = MP_GROWTH_CHECKPOINTS, TICK = 10000000, MB = 1 << 20 };
-
-/* Bytes of a call stack at checkpoint i of n. */
-typedef uint64_t level(size_t i, size_t n);
-
-static struct mp_growths
-growths_of(const struct mp_snapshot *snapshot)
-{
-    struct mp_growths growths;
-    assert_int_equal(mp_growth(snapshot, &growths), MP_OK);
-    return growths;
-}
-
-/* A snapshot of one call stack with a history; `live` bytes at its end. */
-static struct mp_snapshot *
-history(level *level_at, size_t n, uint64_t live)
-{
-    struct maker *maker = make_begin();
-    const uint32_t stack = STACK(maker, {"a.py", "f", 1, 1});
-    for (size_t i = 0; i < n; i++) {
-        const uint64_t bytes = level_at(i, n);
-        const struct mp_point point = {stack, (uint32_t)(bytes / 100) + 1, bytes};
-        make_checkpoint(&maker->series, (i + 1) * TICK, &point, bytes != 0);
-    }
-    make_row(maker, stack, live, live / 100 + (live != 0));
-    return make_end(maker);
-}
-
-static struct mp_growth
-judge(level *level_at, size_t n, uint64_t live)
-{
-    struct mp_snapshot *snapshot = history(level_at, n, live);
-    struct mp_growths growths = growths_of(snapshot);
-    assert_false(growths.too_short);
-    assert_int_equal(growths.count, 1);
-    const struct mp_growth row = growths.rows[0];
-    mp_growths_free(&growths);
-    mp_snapshot_free(snapshot);
-    return row;
-}
-
-/* The verdict on runs of all lengths; what the last checkpoint saw is alive, or 1 MB. */
-static void
-assert_verdict(level *level_at, enum mp_verdict verdict)
-{
-    static const char *const names[] = {"STEADY", "STEPWISE", "FLAT", "SAWTOOTH", "ONCE", "LATE"};
-    for (size_t n = FIRST; n <= MP_CHECKPOINTS; n++) {
-        const uint64_t last = level_at(n - 1, n);
-        const struct mp_growth row = judge(level_at, n, last ? last : MB);
-        if (row.verdict != verdict)
-            fail_msg("%zu checkpoints: %s, not %s", n, names[row.verdict], names[verdict]);
-    }
-}
+#include "make_history.h"
 
 /* ---- leaks --------------------------------------------------------------------------------- */
 
@@ -108,101 +53,6 @@ slow_leak_of_a_few_blocks_is_steady(void **state)
 {
     (void)state;
     assert_verdict(ten_blocks, MP_STEADY);
-}
-
-/* ---- a few large steps --------------------------------------------------------------------- */
-
-static uint64_t four_blocks(size_t i, size_t n) { return (1 + i * 4 / n) * MB; }
-static uint64_t uneven_blocks(size_t i, size_t n)
-{
-    const size_t at = i * 100 / n;
-    return (uint64_t)(1 + (at >= 20) + (at >= 50) + (at >= 65) + (at >= 90)) * MB;
-}
-
-/* One block, made twice as large whenever it is full of what comes in until `until` percent. */
-static uint64_t
-doubling(size_t i, size_t n, size_t until)
-{
-    const size_t at = (i + 1) * 1000 / n, limit = until * 10;
-    uint64_t capacity = 8;
-    while (capacity < (at < limit ? at : limit))
-        capacity *= 2;
-    return capacity * 1000;
-}
-
-static uint64_t doubling_on(size_t i, size_t n) { return doubling(i, n, 100); }
-static uint64_t doubling_no_more(size_t i, size_t n) { return doubling(i, n, 45); }
-
-/* Like a cache of random keys: a twentieth of what is missing at a time. */
-static uint64_t
-filling_up(size_t i, size_t n)
-{
-    uint64_t left = 1000 * MB;
-    for (size_t step = 0; step < i * 64 / n; step++)
-        left -= left / 21;
-    return 1000 * (uint64_t)MB - left;
-}
-
-static struct mp_growth
-judge_one_block(level *level_at, size_t n)
-{
-    struct maker *maker = make_begin();
-    const uint32_t stack = STACK(maker, {"a.py", "f", 1, 1});
-    for (size_t i = 0; i < n; i++) {
-        const struct mp_point point = {stack, 1, level_at(i, n)};
-        make_checkpoint(&maker->series, (i + 1) * TICK, &point, 1);
-    }
-    make_row(maker, stack, level_at(n - 1, n), 1);
-    struct mp_snapshot *snapshot = make_end(maker);
-    struct mp_growths growths = growths_of(snapshot);
-    const struct mp_growth row = growths.rows[0];
-    mp_growths_free(&growths);
-    mp_snapshot_free(snapshot);
-    return row;
-}
-
-/* A service that needs 45 % of the run to start. */
-static uint64_t
-after_a_start(size_t i, size_t n)
-{
-    return i * 100 < n * 45 ? 0 : (i + 1 - n * 45 / 100) * MB / 10;
-}
-
-static void
-leak_that_begins_with_the_work_is_steady(void **state)
-{
-    (void)state;
-    for (size_t n = 40; n <= MP_CHECKPOINTS; n++)
-        assert_int_equal(judge(after_a_start, n, after_a_start(n - 1, n)).verdict, MP_STEADY);
-}
-
-static void
-a_few_large_blocks_are_steady(void **state)
-{
-    (void)state;
-    for (size_t n = 24; n <= MP_CHECKPOINTS; n++) {
-        assert_int_equal(judge(four_blocks, n, four_blocks(n - 1, n)).verdict, MP_STEADY);
-        assert_int_equal(judge(uneven_blocks, n, uneven_blocks(n - 1, n)).verdict, MP_STEADY);
-    }
-}
-
-static void
-table_that_doubles_for_its_contents_is_told_apart(void **state)
-{
-    (void)state;
-    for (size_t n = 40; n <= MP_CHECKPOINTS; n++) {
-        assert_int_equal(judge_one_block(doubling_on, n).verdict, MP_STEPWISE);
-        assert_int_not_equal(judge_one_block(doubling_no_more, n).verdict, MP_STEPWISE);
-        assert_int_not_equal(judge_one_block(doubling_no_more, n).verdict, MP_STEADY);
-    }
-}
-
-static void
-cache_that_fills_up_ever_slower_is_no_leak(void **state)
-{
-    (void)state;
-    for (size_t n = 40; n <= MP_CHECKPOINTS; n++)
-        assert_int_equal(judge(filling_up, n, filling_up(n - 1, n)).verdict, MP_FLAT);
 }
 
 /* ---- no leaks ------------------------------------------------------------------------------ */
@@ -471,10 +321,6 @@ main(void)
         cmocka_unit_test(leak_in_steps_is_steady),
         cmocka_unit_test(leak_under_short_lived_blocks_is_steady),
         cmocka_unit_test(slow_leak_of_a_few_blocks_is_steady),
-        cmocka_unit_test(leak_that_begins_with_the_work_is_steady),
-        cmocka_unit_test(a_few_large_blocks_are_steady),
-        cmocka_unit_test(table_that_doubles_for_its_contents_is_told_apart),
-        cmocka_unit_test(cache_that_fills_up_ever_slower_is_no_leak),
         cmocka_unit_test(warm_up_then_flat_is_flat),
         cmocka_unit_test(burst_of_imports_is_not_a_leak),
         cmocka_unit_test(growth_in_a_part_of_the_run_is_flat),

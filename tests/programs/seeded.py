@@ -1,6 +1,6 @@
-"""Leaks with a known site, type and holder: ``seeded.py NAME [SECONDS]``.
+"""Leaks with a known site, type and holder: ``memprof --leaks --every 10 seeded.py NAME``.
 
-Each function below runs for SECONDS (1.6 by default) and leaks at the line marked
+Each function below does 600 marked units of work and leaks at the line marked
 ``# leak: NAME``, an object of the type ``type: T``, held by what ``held: TEXT`` says (a part
 of the path that must be shown). Functions whose names begin with ``clean_`` leak nothing.
 """
@@ -16,16 +16,15 @@ import time
 import types
 import weakref
 
-SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 1.6
+from memprof import mark
+
+STEPS = 600
 
 
 def steps():
-    end = time.monotonic() + SECONDS
-    step = 0
-    while time.monotonic() < end:
+    for step in range(STEPS):
         yield step
-        step += 1
-        time.sleep(0.001)
+        mark("step")
 
 
 class Record:
@@ -278,9 +277,9 @@ def nested_dicts():
 
 
 def large_blocks():
-    for step in range(6):
-        RECORDS.append(bytearray(3_000_000))  # leak: large_blocks; type: bytearray; held: RECORDS[..]
-        time.sleep(SECONDS / 6)
+    for step in steps():
+        if step % 100 == 40:
+            RECORDS.append(bytearray(3_000_000))  # leak: large_blocks; type: bytearray; held: RECORDS[..]
 
 
 HEAD = None
@@ -384,7 +383,7 @@ SEEN = set()
 def clean_lazy_imports():
     names = ["json", "csv", "wave", "difflib", "decimal", "fractions", "statistics", "calendar"]
     for step in steps():
-        if step % 100 == 50 and names:
+        if step % 60 == 50 and names:
             __import__(names.pop())
 
 
@@ -404,7 +403,7 @@ def clean_coupons():
 
     chance = random.Random(3)
     for _ in steps():
-        for _ in range(4):
+        for _ in range(2):
             key = chance.randrange(400)
             if key not in RESIZED:
                 RESIZED[key] = Record(key)

@@ -12,7 +12,7 @@ from conftest import PROGRAMS, run_traced
 
 SEEDED = PROGRAMS / "seeded.py"
 SOURCE = SEEDED.read_text("utf-8").splitlines()
-AT_ONCE = 4
+AT_ONCE = 2
 
 # name -> (line, type, part of the path)
 LEAKS = {
@@ -42,7 +42,7 @@ def reports(tmp_path_factory):
 
     def report(name):
         path = folder / f"{name}.json"
-        words = ("--leaks", "-q", "--format", "json", "-o", path)
+        words = ("--leaks", "--every", "10", "-q", "--format", "json", "-o", path)
         result = run_traced(SEEDED, name, memprof=words)
         assert result.status == 0, result
         return json.loads(path.read_text("utf-8"))
@@ -113,7 +113,7 @@ def test_clean_program_has_no_leak(reports, name):
 
 
 def test_raw_memory_is_said_in_words():
-    result = run_traced(SEEDED, "raw_memory", memprof=("--leaks",))
+    result = run_traced(SEEDED, "raw_memory", memprof=("--leaks", "--every", "10"))
     assert "belong to no Python object: raw memory held by C code" in result.stderr
 
 

@@ -15,6 +15,7 @@ from ..snapshot import METRICS
 
 USAGE_ERROR = 2
 GREW = 3
+LEAKED = 3
 
 _WIDTH = 90  # columns of help
 
@@ -61,7 +62,7 @@ class Parser(argparse.ArgumentParser):
         fail(f"{message} (see {self.prog} --help)")
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     value = int(text) if text.isdecimal() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"not a positive number: '{text}'")
@@ -92,7 +93,7 @@ def add_report_options(parser: argparse.ArgumentParser, metric: str) -> None:
         "total: all allocations (default: %(default)s)",
     )
     group.add_argument(
-        "--top", type=_positive, default=10, metavar="N", help="rows to show (default: 10)"
+        "--top", type=positive, default=10, metavar="N", help="rows to show (default: 10)"
     )
     group.add_argument(
         "--format", choices=("text", "json"), default="text", help="default: text"

@@ -13,11 +13,11 @@ from .. import _core, account, leaks, program, tracing
 from ..report import console
 from ..report import leaks as leaks_report
 from ..report import summary
-from . import VERBS, options
+from . import VERBS, options, so_far
 from .options import fail
 
 _VALUE_OPTIONS = {"-o", "--output", "--by", "--metric", "--top", "--format", "--checkpoint"}
-_VALUE_OPTIONS |= {"--malloc"}
+_VALUE_OPTIONS |= {"--every", "--malloc"}
 _PRELOAD_MARK = "_MEMPROF_LD_PRELOAD"
 
 _DESCRIPTION = """\
@@ -49,6 +49,16 @@ def _parser() -> options.Parser:
     parser.add_argument(
         "--leaks", action="store_true", help="report what grew through the whole run, not the peak"
     )
+    parser.add_argument(
+        "--every", type=options.positive, default=0, metavar="N",
+        help="with --leaks: judge by marked units of work (memprof.mark), a look after each N, "
+        "instead of by time",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fail-on-leak", action="store_true",
+        help="with --leaks: end with exit status 3 when there is one and the program has ended "
+        "with 0",
+    )  # fmt: skip
     parser.add_argument(
         "-o", "--output", metavar="FILE",
         help="keep the profile in FILE (with --format json: the JSON report); a forked child "
@@ -102,6 +112,7 @@ class _Session:
         self.stderr = sys.stderr
         self.output: str | None = None  # absolute: the program may go elsewhere
         self.is_new_output = False
+        self.failed = False  # the program has an exit status of its own
 
     def start(self) -> None:
         """Begin to trace. The report is made by the very last exit handler, when the program's
@@ -115,6 +126,7 @@ class _Session:
                 series=self.settings.leaks,
                 output=None if self.is_json else self.output,
                 checkpoint=self.settings.checkpoint,
+                every=self.settings.every,
                 notes={"command": shlex.join(self.traced.command)},
             )
         except OSError as error:
@@ -123,6 +135,8 @@ class _Session:
             ) from None
         except (ValueError, MemoryError) as error:
             raise program.ProgramError(str(error) or "not enough memory for the trace") from None
+        if self.settings.leaks:
+            so_far.install(self)
         # What the program has left on is not to see our exit handlers.
         atexit.register(sys.setprofile, None)
         atexit.register(sys.settrace, None)
@@ -171,6 +185,8 @@ class _Session:
         sys.path[:] = self.path  # a module of the program must not stand in for one of ours
         if not self.settings.quiet or (self.is_json and self.output is not None):
             self._report(snapshot, growth)
+        if growth is not None and growth.leaks and self.settings.fail_on_leak and not self.failed:
+            _core.exit_with(options.LEAKED)
 
     def _end_trace(self):
         snapshot = tracing.final_snapshot()
@@ -297,6 +313,9 @@ def main(arguments: list[str]) -> int:
         session.start()
         try:
             program.run(run)
+        except BaseException as error:
+            session.failed = not isinstance(error, SystemExit) or error.code not in (None, 0)
+            raise
         finally:
             atexit.register(_core.quiet, False)  # the first handler to run: the others are traced
     except program.ProgramError as error:

@@ -1,0 +1,40 @@
+"""The leak report of a running program, when SIGUSR1 asks for it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+
+from .. import _core, leaks, tracing
+from ..report import console
+from ..report import leaks as leaks_report
+
+
+def install(session) -> None:
+    """Print the report so far at SIGUSR1, unless somebody else has use for the signal.
+
+    The program may set a handler of its own later, which then has the signal to itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+        signal.signal(signal.SIGUSR1, lambda number, frame: _report(session))
+
+
+def _report(session) -> None:
+    """In the main thread, between two instructions of the program."""
+    if not tracing.is_tracing() or os.getpid() != session.pid:
+        return
+    before = _core.quiet(True)
+    try:
+        gc.collect()
+        growth = leaks.find_growth(tracing.snapshot_so_far(), explain=True)
+        lines = leaks_report.lines(growth, session.settings.top)
+        console.write([[], console.line(("memprof: leaks so far", console.TITLE)), *lines],
+                      session.stderr)  # fmt: skip
+    except MemoryError:
+        console.write([console.line("memprof: not enough memory for a report")], session.stderr)
+    finally:
+        _core.quiet(before)

@@ -1,0 +1,129 @@
+/* Growth that begins late, in a few large steps, or less and less. */
+#define _GNU_SOURCE
+#include "test.h"
+
+#include "make_history.h"
+
+static uint64_t four_blocks(size_t i, size_t n) { return (1 + i * 4 / n) * MB; }
+static uint64_t uneven_blocks(size_t i, size_t n)
+{
+    const size_t at = i * 100 / n;
+    return (uint64_t)(1 + (at >= 20) + (at >= 50) + (at >= 65) + (at >= 90)) * MB;
+}
+
+/* One block, made twice as large whenever it is full of what comes in until `until` percent. */
+static uint64_t
+doubling(size_t i, size_t n, size_t until)
+{
+    const size_t at = (i + 1) * 1000 / n, limit = until * 10;
+    uint64_t capacity = 8;
+    while (capacity < (at < limit ? at : limit))
+        capacity *= 2;
+    return capacity * 1000;
+}
+
+static uint64_t doubling_on(size_t i, size_t n) { return doubling(i, n, 100); }
+static uint64_t doubling_no_more(size_t i, size_t n) { return doubling(i, n, 45); }
+
+/* Like a cache of random keys: a twentieth of what is missing at a time. */
+static uint64_t
+filling_up(size_t i, size_t n)
+{
+    uint64_t left = 1000 * MB;
+    for (size_t step = 0; step < i * 64 / n; step++)
+        left -= left / 21;
+    return 1000 * (uint64_t)MB - left;
+}
+
+static struct mp_growth
+judge_one_block(level *level_at, size_t n)
+{
+    struct maker *maker = make_begin();
+    const uint32_t stack = STACK(maker, {"a.py", "f", 1, 1});
+    for (size_t i = 0; i < n; i++) {
+        const struct mp_point point = {stack, 1, level_at(i, n)};
+        make_checkpoint(&maker->series, (i + 1) * TICK, &point, 1);
+    }
+    make_row(maker, stack, level_at(n - 1, n), 1);
+    struct mp_snapshot *snapshot = make_end(maker);
+    struct mp_growths growths = growths_of(snapshot);
+    const struct mp_growth row = growths.rows[0];
+    mp_growths_free(&growths);
+    mp_snapshot_free(snapshot);
+    return row;
+}
+
+/* A service that needs 45 % of the run to start. */
+static uint64_t
+after_a_start(size_t i, size_t n)
+{
+    return i * 100 < n * 45 ? 0 : (i + 1 - n * 45 / 100) * MB / 10;
+}
+
+static void
+leak_that_begins_with_the_work_is_steady(void **state)
+{
+    (void)state;
+    for (size_t n = 40; n <= MP_CHECKPOINTS; n++)
+        assert_int_equal(judge(after_a_start, n, after_a_start(n - 1, n)).verdict, MP_STEADY);
+}
+
+/* Teeth from nothing, the last one cut off on its way up. */
+static uint64_t
+cut_tooth(size_t i, size_t n)
+{
+    (void)n;
+    return (i + 3) % 9 * 1000 + 1000;
+}
+
+static void
+sawtooth_that_ends_on_its_way_up_is_no_leak(void **state)
+{
+    (void)state;
+    for (size_t n = 24; n <= MP_CHECKPOINTS; n++) {
+        const enum mp_verdict verdict = judge(cut_tooth, n, cut_tooth(n - 1, n)).verdict;
+        assert_true(verdict == MP_SAWTOOTH);
+    }
+}
+
+static void
+a_few_large_blocks_are_steady(void **state)
+{
+    (void)state;
+    for (size_t n = 24; n <= MP_CHECKPOINTS; n++) {
+        assert_int_equal(judge(four_blocks, n, four_blocks(n - 1, n)).verdict, MP_STEADY);
+        assert_int_equal(judge(uneven_blocks, n, uneven_blocks(n - 1, n)).verdict, MP_STEADY);
+    }
+}
+
+static void
+table_that_doubles_for_its_contents_is_told_apart(void **state)
+{
+    (void)state;
+    for (size_t n = 40; n <= MP_CHECKPOINTS; n++) {
+        assert_int_equal(judge_one_block(doubling_on, n).verdict, MP_STEPWISE);
+        assert_int_not_equal(judge_one_block(doubling_no_more, n).verdict, MP_STEPWISE);
+        assert_int_not_equal(judge_one_block(doubling_no_more, n).verdict, MP_STEADY);
+    }
+}
+
+static void
+cache_that_fills_up_ever_slower_is_no_leak(void **state)
+{
+    (void)state;
+    for (size_t n = 40; n <= MP_CHECKPOINTS; n++)
+        assert_int_equal(judge(filling_up, n, filling_up(n - 1, n)).verdict, MP_FLAT);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(leak_that_begins_with_the_work_is_steady),
+        cmocka_unit_test(sawtooth_that_ends_on_its_way_up_is_no_leak),
+        cmocka_unit_test(a_few_large_blocks_are_steady),
+        cmocka_unit_test(table_that_doubles_for_its_contents_is_told_apart),
+        cmocka_unit_test(cache_that_fills_up_ever_slower_is_no_leak),
+    };
+    return RUN_TESTS(tests);
+}
