@@ -136,19 +136,25 @@ mp_thread_after_fork(void)
         }
 }
 
+static void
+move_to(struct mp_thread *self, uint32_t generation)
+{
+    self->generation = generation;
+    self->salt = generation * 0xd1342543de82ef95u;
+}
+
 void
 mp_thread_flush(struct mp_thread *self, uint32_t generation)
 {
-    self->generation = generation;
-    memset(self->sites, 0, sizeof self->sites);
+    move_to(self, generation);
     memset(self->locations, 0, sizeof self->locations);
     memset(self->lines, 0, sizeof self->lines);
 }
 
 void
-mp_thread_forget(struct mp_thread *self, uintptr_t begin, uintptr_t end)
+mp_thread_forget(struct mp_thread *self, uint32_t generation, uintptr_t begin, uintptr_t end)
 {
-    memset(self->sites, 0, sizeof self->sites);
+    move_to(self, generation);
     memset(self->lines, 0, sizeof self->lines);
     for (int i = 0; i < MP_LOCATION_SLOTS; i++)
         if (self->locations[i].ip - begin < end - begin)

@@ -36,7 +36,8 @@ void mp_spin_unlock(struct mp_spin *lock);
 /* ---- the thread's block ------------------------------------------------------ */
 
 enum {
-    MP_SITE_SETS = 2048, /* two ways each */
+    MP_SITE_SETS = 2048,
+    MP_SITE_WAYS = 4, /* a cache line; the latest first */
     MP_LOCATION_SLOTS = 2048,
     MP_STACK_SLOTS = 4096,
     MP_LINE_CURSORS = 16, /* power of two */
@@ -77,6 +78,7 @@ struct mp_meter {
 
 struct mp_thread {
     _Atomic uint32_t guard;
+    uint64_t salt;       /* of the hashes in `sites`: another one voids them all */
     uint32_t generation; /* of the trace that the caches belong to, see tracer.h */
     uint32_t idle;       /* `guard` outside of hooks: MP_GUARD_FREE or MP_GUARD_METERED */
     _Atomic bool in_use;
@@ -91,7 +93,7 @@ struct mp_thread {
     size_t frame_capacity;
     char *text;                   /* scratch for encoding names */
     size_t text_capacity;
-    struct mp_site_way sites[MP_SITE_SETS][2];
+    _Alignas(64) struct mp_site_way sites[MP_SITE_SETS][MP_SITE_WAYS];
     struct mp_location_slot locations[MP_LOCATION_SLOTS];
     struct mp_line_cursor lines[MP_LINE_CURSORS]; /* by code object */
     struct mp_stack_slot stacks[MP_STACK_SLOTS];
@@ -166,9 +168,10 @@ void mp_thread_after_fork(void);
 /* Empty all caches of instructions: they belong to `generation` from now on. */
 void mp_thread_flush(struct mp_thread *self, uint32_t generation);
 
-/* Empty what caches know of the instructions from `begin` up to `end`. Stacks are known by
- * hashes, which do not tell: those go all. */
-void mp_thread_forget(struct mp_thread *self, uintptr_t begin, uintptr_t end);
+/* The same where only the code from `begin` up to `end` has died. Stacks are known by hashes,
+ * which do not tell of what: those are void, all of them. */
+void mp_thread_forget(struct mp_thread *self, uint32_t generation, uintptr_t begin,
+                      uintptr_t end);
 
 /* Make room for `count` frames in the thread's scratch; false when there is no memory. */
 bool mp_thread_reserve_frames(struct mp_thread *self, size_t count);

@@ -152,9 +152,8 @@ catch_up(struct mp_thread *self, uint32_t generation)
     if (self->generation == MP_NO_GENERATION || behind > FEW)
         return false;
     for (uint32_t i = generation - behind + 1; i != generation + 1; i++)
-        mp_thread_forget(self, atomic_load(&deaths[i % DEATHS].begin),
+        mp_thread_forget(self, i, atomic_load(&deaths[i % DEATHS].begin),
                          atomic_load(&deaths[i % DEATHS].end));
-    self->generation = generation;
     return atomic_load(&mp_tracer.generation) - generation < DEATHS - FEW;
 }
 

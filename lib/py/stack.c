@@ -90,18 +90,31 @@ intern_frames(struct mp_thread *self, ptrdiff_t count, uint32_t *stack)
     return true;
 }
 
+/* Put a way first, where the others up to `last` move on by one. */
+static void
+put_first(struct mp_site_way *set, struct mp_site_way first, int last)
+{
+    for (int way = last; way > 0; way--)
+        set[way] = set[way - 1];
+    set[0] = first;
+}
+
 uint32_t
 mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
                struct mp_site site)
 {
+    struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];
+    for (int way = 2; way < MP_SITE_WAYS; way++)
+        if (set[way].hash == hash) {
+            put_first(set, set[way], way);
+            return set->site;
+        }
     const ptrdiff_t count = tstate ? collect(self, tstate) : 0;
     if (count < 0 || !intern_frames(self, count, &site.stack))
         return 0;
     const uint32_t id = mp_tracer_site(&site);
     if (!id)
         return 0;
-    struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];
-    set[1] = set[0];
-    set[0] = (struct mp_site_way){hash, id};
+    put_first(set, (struct mp_site_way){hash, id}, MP_SITE_WAYS - 1);
     return id;
 }

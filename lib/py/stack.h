@@ -22,7 +22,7 @@
 #define MP_STACKS_BEFORE_CUT (1u << 20)
 #define MP_CUT_DEPTH 16
 
-/* Slow path of mp_stack_site: intern what the cache does not know. */
+/* Slow path of mp_stack_site: look at the other ways, intern what the cache does not know. */
 uint32_t mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
                        struct mp_site site);
 
@@ -119,7 +119,8 @@ mp_stack_site(struct mp_thread *self, const PyThreadState *tstate, enum mp_kind 
 {
     const uint16_t small =
         MP_LIKELY(kind == MP_TRACKED || size > MP_SMALL_MAX) ? 0 : mp_site_small(size);
-    const uint64_t seed = ((uint64_t)domain << 16 | (uint64_t)small << 4 | kind) + 1;
+    const uint64_t seed =
+        self->salt + ((uint64_t)domain << 16 | (uint64_t)small << 4 | kind);
     const uint64_t hash = tstate ? mp_stack_hash(tstate, seed) : seed;
 
     const struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];

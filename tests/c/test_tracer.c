@@ -95,8 +95,10 @@ caches_are_void(void)
 {
     struct mp_thread *self = mp_thread_self();
     assert_true(mp_tracer_enter(self, MP_GUARD_FREE));
-    const bool is_void = self->sites[5][1].site == 0 && self->locations[5].location == 0;
-    self->sites[5][1].site = self->locations[5].location = 1;
+    static uint64_t salt;
+    const bool is_void = self->salt != salt && self->locations[5].location == 0;
+    salt = self->salt;
+    self->locations[5].location = 1;
     self->locations[5].ip = BASE + 50; /* in the first of the code objects below */
     mp_tracer_leave(self, MP_GUARD_FREE);
     return is_void;
