@@ -205,6 +205,7 @@ mp_freeze(bool series)
     struct mp_snapshot *snapshot = symbols ? mp_snapshot_new(symbols, sites) : NULL;
     if (!snapshot)
         return NULL;
+    mp_tracer_tell();
     fill_facts(&snapshot->facts);
     fill_rows(snapshot);
     if (series && fill_series(snapshot) != MP_OK) {

@@ -218,11 +218,10 @@ own_tally(struct mp_thread *self, uint32_t site)
     return lane ? mp_lane_add(lane, site) : NULL;
 }
 
-/* Tell the clock of what the thread's tallies have counted, or keep it for later. */
+/* Tell the clock of what the thread's tallies have counted, or keep up to `slack` for later. */
 static void
-tell_clock(struct mp_thread *self, int64_t bytes)
+tell_clock(struct mp_thread *self, int64_t bytes, int64_t slack)
 {
-    const int64_t slack = atomic_load_explicit(&mp_tracer.slack, memory_order_relaxed);
     int64_t pending = atomic_load_explicit(&self->pending, memory_order_relaxed) + bytes;
     if (pending > slack || pending < -slack) {
         if (pending > 0)
@@ -247,7 +246,16 @@ mp_tracer_count_own(uint32_t site, size_t size, bool alloc)
         mp_tally_add(tally, &mp_tracer.clock, size);
     else
         mp_tally_remove(tally, &mp_tracer.clock, size);
-    tell_clock(self, alloc ? (int64_t)size : -(int64_t)size);
+    tell_clock(self, alloc ? (int64_t)size : -(int64_t)size,
+               atomic_load_explicit(&mp_tracer.slack, memory_order_relaxed));
+}
+
+void
+mp_tracer_tell(void)
+{
+    struct mp_thread *self = mp_thread_self();
+    if (self)
+        tell_clock(self, 0, 0);
 }
 
 bool

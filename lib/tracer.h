@@ -269,6 +269,10 @@ bool mp_tracer_mark_code(uintptr_t address);
 void mp_tracer_each(void (*visit)(uint32_t site, uint64_t size, uintptr_t address, void *data),
                     void *data);
 
+/* Tell the clock what the calling thread has kept from it, so that the peak's sites are those
+ * of its bytes. Not in a hook. */
+void mp_tracer_tell(void);
+
 /* Bytes live now, and at most since the start; exact while all threads rest. */
 int64_t mp_tracer_live(void);
 int64_t mp_tracer_peak(void);

@@ -168,6 +168,9 @@ class _Session:
         gc.disable()  # the program's garbage is collected when the interpreter does it
         try:
             self._finish()
+        except MemoryError:
+            if self.output is not None or not self.settings.quiet:
+                self._say("no report: not enough memory for it")
         finally:
             if collects:
                 gc.enable()
