@@ -15,7 +15,7 @@ MAX_LINES = 500
 ROOMS = {
     "base": {"mem", "thread", "table", "names", "bytes", "linetable"},
     "tables": {"depot", "shadow", "side", "tally", "series"},
-    "record": {"tracer", "sampler", "watch"},
+    "record": {"tracer", "lanes", "sampler", "watch"},
     "analyse": {
         "symbols", "snapshot", "group", "diff", "growth", "profile_file", "profile_sections",
         "graph", "dominators",
