@@ -127,6 +127,9 @@ bool mp_heap_can_read(const struct mp_heap *heap, const void *at, size_t size);
 /* heap_size.c: size in bytes and site. */
 uint64_t mp_heap_measure(PyObject *object, uint32_t *site);
 
+/* An object of a type is never smaller; what seems to be lies within another block. */
+Py_ssize_t mp_heap_least_size(const PyTypeObject *type);
+
 /* heap_objects.c: call visit for each object that the collector knows, and nothing else. */
 void mp_heap_each_object(void (*visit)(PyObject *object, void *data), void *data);
 void mp_heap_each_exit_handler(void (*visit)(PyObject *object, void *data), void *data);

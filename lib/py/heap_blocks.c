@@ -172,7 +172,7 @@ looks_like_object(const struct mp_heap *heap, uintptr_t block, uint64_t size, ui
         return false;
     PyTypeObject *py_type = heap->types[type].type;
     return at - mp_object_presize(py_type) == block &&
-           (size_t)py_type->tp_basicsize <= block + size - at;
+           (size_t)mp_heap_least_size(py_type) <= block + size - at;
 }
 
 static void

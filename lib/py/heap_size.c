@@ -83,9 +83,8 @@ estimate_buffers(PyObject *object)
     return 0;
 }
 
-/* What is smaller is no block of its own: the object lies within another one. */
-static Py_ssize_t
-least_size(const PyTypeObject *type)
+Py_ssize_t
+mp_heap_least_size(const PyTypeObject *type)
 {
     return type == &PyUnicode_Type ? (Py_ssize_t)sizeof(PyASCIIObject)
                                    : type->tp_basicsize - (Py_ssize_t)sizeof(void *);
@@ -99,7 +98,7 @@ mp_heap_measure(PyObject *object, uint32_t *site)
     *site = 0;
     if (mp_tracer_is_active() &&
         mp_tracer_look_up((uintptr_t)object - mp_object_presize(type), &entry) &&
-        entry.size >= mp_object_presize(type) + (uint64_t)least_size(type)) {
+        entry.size >= mp_object_presize(type) + (uint64_t)mp_heap_least_size(type)) {
         *site = entry.word & MP_SITE_MASK;
         return entry.size + estimate_buffers(object);
     }

@@ -30,16 +30,24 @@ from .tracing import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .finding import LeakError, assert_no_leaks, find_leaks
+    from .objects import HeapSet, heap, who_holds
     from .lines import LineProfiler, profile, show_results
     from .usage import LogFile, TimeStamper, memory_usage
 
 _LAZY = {  # what a traced program's start need not pay for
+    "HeapSet": "objects",
+    "LeakError": "finding",
     "LineProfiler": "lines",
     "LogFile": "usage",
     "TimeStamper": "usage",
+    "assert_no_leaks": "finding",
+    "find_leaks": "finding",
+    "heap": "objects",
     "memory_usage": "usage",
     "profile": "lines",
     "show_results": "lines",
+    "who_holds": "objects",
 }
 
 
@@ -64,8 +72,10 @@ __all__ = [
     "DomainFilter",
     "Filter",
     "Frame",
+    "HeapSet",
     "Holder",
     "Leak",
+    "LeakError",
     "LeakReport",
     "LineProfiler",
     "LogFile",
@@ -76,11 +86,14 @@ __all__ = [
     "Trace",
     "Traceback",
     "__version__",
+    "assert_no_leaks",
     "clear",
     "find_growth",
+    "find_leaks",
     "get_object_traceback",
     "get_traced_memory",
     "get_tracer_memory",
+    "heap",
     "is_tracing",
     "mark",
     "memory_usage",
@@ -91,4 +104,5 @@ __all__ = [
     "stop",
     "take_snapshot",
     "trace",
+    "who_holds",
 ]

@@ -254,6 +254,7 @@ static PyMethodDef functions[] = {
     {"sampler_take", mp_core_sampler_take, METH_NOARGS, "Take a checkpoint now."},
     {"sampler_mark", mp_core_sampler_mark, METH_O,
      "sampler_mark(units): a checkpoint after so many units of work; how often it was thinned"},
+    {"clear_type_cache", mp_core_clear_type_cache, METH_NOARGS, "of attribute names"},
     {"exit_with", mp_core_exit_with, METH_O,
      "exit_with(status): of the process, whatever it ends with; False when it cannot be"},
     {"traces", mp_core_traces, METH_O, "traces(limit): tracemalloc's raw traces"},
@@ -263,6 +264,9 @@ static PyMethodDef functions[] = {
     {"heap_holders", mp_core_heap_holders, METH_VARARGS,
      "heap_holders(addresses, types, own_path): the same for objects"},
     {"heap_referents", mp_core_heap_referents, METH_O, "(size, addresses) of an object's edges"},
+    {"heap", mp_core_heap, METH_O, "heap(own_path) -> Heap"},
+    {"live_stacks", mp_core_live_stacks, METH_NOARGS, "{stack: (bytes, blocks)} of live blocks"},
+    {"stack_frames", mp_core_stack_frames, METH_O, "frames of a stack of live_stacks()"},
     {"run_code", mp_core_run_code, METH_VARARGS,
      "run_code(code, globals): run as the outermost frame of this thread"},
     {"run_call", mp_core_run_call, METH_VARARGS, "run_call(function, args): the same"},
@@ -309,7 +313,9 @@ core_exec(PyObject *module)
     Py_XDECREF(c_api);
     if (failed || PyModule_AddStringConstant(module, "version", memprof_version()))
         return -1;
-    return mp_core_add_lines(module) ? -1 : mp_core_add_snapshot(module);
+    return mp_core_add_lines(module) || mp_core_add_snapshot(module) || mp_core_add_heap(module)
+               ? -1
+               : 0;
 }
 
 static int
@@ -317,6 +323,7 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
 {
     struct mp_core_state *state = PyModule_GetState(module);
     Py_VISIT(state->snapshot_type);
+    Py_VISIT(state->heap_type);
     return 0;
 }
 
@@ -325,6 +332,7 @@ core_clear_state(PyObject *module)
 {
     struct mp_core_state *state = PyModule_GetState(module);
     Py_CLEAR(state->snapshot_type);
+    Py_CLEAR(state->heap_type);
     return 0;
 }
 

@@ -61,11 +61,16 @@ PyObject *mp_core_sampler_take(PyObject *module, PyObject *unused);
 PyObject *mp_core_sampler_mark(PyObject *module, PyObject *done);
 
 PyObject *mp_core_exit_with(PyObject *module, PyObject *status);
+PyObject *mp_core_clear_type_cache(PyObject *module, PyObject *unused);
 
 /* The object graph. */
 PyObject *mp_core_heap_explain(PyObject *module, PyObject *args);
 PyObject *mp_core_heap_holders(PyObject *module, PyObject *args);
 PyObject *mp_core_heap_referents(PyObject *module, PyObject *object);
+PyObject *mp_core_heap(PyObject *module, PyObject *own_path);
+PyObject *mp_core_live_stacks(PyObject *module, PyObject *unused);
+PyObject *mp_core_stack_frames(PyObject *module, PyObject *stack);
+int mp_core_add_heap(PyObject *module);
 /* _core.Lines: created in `module`; -1 with an exception set. And what goes with it. */
 int mp_core_add_lines(PyObject *module);
 PyObject *mp_core_resident(PyObject *module, PyObject *args);
@@ -77,6 +82,7 @@ PyObject *mp_core_watch_stop(PyObject *module, PyObject *capsule);
 /* What a module of its interpreter keeps. */
 struct mp_core_state {
     PyTypeObject *snapshot_type;
+    PyTypeObject *heap_type;
 };
 
 #endif

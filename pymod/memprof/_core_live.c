@@ -240,3 +240,11 @@ mp_core_exit_with(PyObject *Py_UNUSED(module), PyObject *status)
     exit_status = (int)value;
     return PyBool_FromLong(Py_AtExit(end_process) == 0);
 }
+
+/* The interpreter's cache of attributes keeps the names that were asked for last. */
+PyObject *
+mp_core_clear_type_cache(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    PyType_ClearCache();
+    Py_RETURN_NONE;
+}

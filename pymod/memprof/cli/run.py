@@ -182,6 +182,7 @@ class _Session:
             return
         if self.settings.leaks:
             gc.collect()
+            _core.clear_type_cache()
         snapshot, growth = self._end_trace()
         if self.output is not None and not self.is_json:
             self._write(snapshot.dump)

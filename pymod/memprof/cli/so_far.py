@@ -30,6 +30,7 @@ def _report(session) -> None:
     before = _core.quiet(True)
     try:
         gc.collect()
+        _core.clear_type_cache()
         growth = leaks.find_growth(tracing.snapshot_so_far(), explain=True)
         lines = leaks_report.lines(growth, session.settings.top)
         console.write([[], console.line(("memprof: leaks so far", console.TITLE)), *lines],

@@ -89,8 +89,9 @@ def name_objects(leak: Leak) -> str:
 
 def _rate(leak: Leak, unit: str) -> str:
     if leak.objects:
-        rate = leak.blocks_per_second / _blocks_per_object(leak)
-        return f"{rate:+,.0f}/{unit}" if abs(rate) >= 10 else f"{rate:+,.2g}/{unit}"
+        rate = leak.blocks_per_second / max(round(leak.live_blocks / leak.objects), 1)
+        whole = abs(rate) >= 10 or abs(rate - round(rate)) < 0.15  # a table's block beside them
+        return f"{rate:+,.0f}/{unit}" if whole and round(rate) else f"{rate:+,.2g}/{unit}"
     return f"{format.size(leak.bytes_per_second, sign=True)}/{unit}"
 
 

@@ -1,0 +1,221 @@
+"""find_leaks, assert_no_leaks, who_holds and heap()."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import pickle
+
+import pytest
+from conftest import run_plain
+
+import memprof
+
+KEPT: list = []
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    KEPT.clear()
+    yield
+    KEPT.clear()
+    memprof.stop()
+
+
+class Session:
+    def __init__(self):
+        self.log = [1.5] * 20
+
+
+def leak():
+    KEPT.append(Session())
+
+
+# ---- find_leaks ------------------------------------------------------------------------------
+
+
+def test_leaks_per_call():
+    report = memprof.find_leaks(lambda: [leak(), leak(), None][2], warmup=2, repeat=10)
+    first = report.leaks[0]
+    assert report.unit == "call" and report.seconds == 10
+    assert first.types[f"{__name__}.Session"] >= 20
+    assert first.traceback[-1].function == "leak"
+    assert first.holders[0].path == f"{__name__}.KEPT[..] -> Session"
+    assert round(first.blocks_per_second) in (2, 4)  # 3.11: with a block of attributes each
+    assert not memprof.is_tracing()
+
+
+def test_every_other_call_leaks():
+    def sometimes(calls=[]):  # noqa: B006
+        calls.append(None)
+        if len(calls) % 2:
+            leak()
+
+    report = memprof.find_leaks(sometimes, repeat=16)
+    assert [leak for leak in report.leaks if f"{__name__}.Session" in leak.types]
+
+
+def test_clean_functions_leak_nothing():
+    @functools.lru_cache(maxsize=8)
+    def cached(number):
+        return [number] * 50
+
+    turns = iter(range(1000))
+    table = {}
+
+    def clean():
+        turn = next(turns)
+        cached(turn % 8)
+        session = Session()
+        session.me = session  # a cycle
+        table[turn % 5] = [turn]
+
+    assert memprof.find_leaks(clean, warmup=10, repeat=20).leaks == ()
+
+
+def test_exceptions_pass_and_the_trace_ends():
+    def fail():
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        memprof.find_leaks(fail)
+    assert not memprof.is_tracing()
+    with pytest.raises(ValueError, match="repeat"):
+        memprof.find_leaks(leak, repeat=2)
+
+
+def test_trace_under_way_goes_on():
+    memprof.start()
+    assert memprof.find_leaks(leak).leaks
+    assert memprof.is_tracing()
+
+
+# ---- assert_no_leaks -----------------------------------------------------------------------------
+
+
+def test_decorator():
+    @memprof.assert_no_leaks(warmup=1, repeat=5)
+    def leaking(number):
+        """Doc."""
+        leak()
+        return number
+
+    @memprof.assert_no_leaks
+    def fine(number, *, plus=0):
+        return number + plus
+
+    assert fine(3, plus=4) == 7
+    assert leaking.__doc__ == "Doc."
+    with pytest.raises(memprof.LeakError) as caught:
+        leaking(1)
+    text = str(caught.value)
+    assert f"{__name__}.Session objects (+1/call" in text
+    assert f"held   {__name__}.KEPT[..] (list) -> Session" in text
+    assert isinstance(caught.value, AssertionError)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == text
+
+
+def test_decorator_of_a_coroutine_and_of_a_method():
+    @memprof.assert_no_leaks(warmup=1, repeat=5)
+    async def leaking():
+        await asyncio.sleep(0)
+        leak()
+
+    class Case:
+        @memprof.assert_no_leaks
+        def method(self, value):
+            return value
+
+    with pytest.raises(memprof.LeakError):
+        asyncio.run(leaking())
+    assert Case().method(5) == 5
+
+
+def test_context_manager():
+    with memprof.assert_no_leaks():
+        for _ in range(100):
+            Session()
+    with pytest.raises(memprof.LeakError) as caught, memprof.assert_no_leaks():
+        for _ in range(100):
+            leak()
+    assert "Session objects" in str(caught.value)
+    with memprof.assert_no_leaks(limit="1 MB"):
+        leak()
+    with pytest.raises(KeyError), memprof.assert_no_leaks():
+        leak()
+        raise KeyError
+
+
+def test_context_manager_with_marks():
+    cache = {}
+    with memprof.assert_no_leaks() as check:
+        for turn in range(30):
+            cache.setdefault(turn % 3, [0] * 1000)
+            check.mark()
+    with pytest.raises(memprof.LeakError), memprof.assert_no_leaks() as check:
+        for _ in range(30):
+            leak()
+            check.mark()
+
+
+# ---- who_holds, heap() ------------------------------------------------------------------------------
+
+
+def test_who_holds():
+    leak()
+    found = memprof.who_holds(KEPT[0])
+    assert found.objects == 1 and found.retained_bytes > 200
+    assert str(found) == f"{__name__}.KEPT[0] (list) -> Session   1 of 1"
+
+
+def test_heap_by_type_and_algebra():
+    for _ in range(30):
+        leak()
+    heap = memprof.heap()
+    sessions = heap.of_type(f"{__name__}.Session")
+    lists = heap.of_type("list")
+    assert len(sessions) == 30 and sessions and not (sessions & lists)
+    assert len(sessions | lists) == len(sessions) + len(lists)
+    assert (heap - lists) | lists == heap
+    assert len(sessions.referents & lists) == 30
+    held = sessions.referents & lists
+    assert sessions & held.referrers == sessions
+    assert held.dominators & sessions == sessions
+    assert sessions.retained.size >= sessions.size + held.size
+    assert sum(part.objects for part in heap.by_type) == len(heap)
+    assert sum(part.bytes for part in heap.by_module) == heap.size
+    ((holder,)) = sessions.shortest_paths().holders
+    assert (holder.path, holder.objects) == (f"{__name__}.KEPT[..] -> Session", 30)
+    with pytest.raises(ValueError):
+        heap & memprof.heap()
+
+
+def test_heap_by_site():
+    memprof.start()
+    for _ in range(25):
+        leak()
+    sessions = memprof.heap().of_type(f"{__name__}.Session")
+    (part,) = sessions.by_site
+    assert part.name[-1].function == "leak" and part.objects == 25
+    assert part.set() == sessions
+
+
+def test_heap_keeps_nothing_alive():
+    leak()
+    heap = memprof.heap()
+    before = len(gc.get_objects())
+    KEPT.clear()
+    assert len(heap.of_type(f"{__name__}.Session").shortest_paths().holders) == 0
+    assert before - len(gc.get_objects()) < 100
+
+
+def test_own_objects_are_left_out():
+    program = (
+        "import memprof; from memprof import objects\n"
+        "heap = memprof.heap()\n"
+        "print([part.name for part in heap.by_type if part.name.startswith('memprof')])\n"
+        "print(any('objects.py' in str(p.name) for p in heap.by_module))\n"
+    )
+    result = run_plain("-c", program)
+    assert result.stdout == "[]\nFalse\n", result
