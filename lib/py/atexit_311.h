@@ -8,6 +8,7 @@
 #ifndef Py_BUILD_CORE
 #define Py_BUILD_CORE 1
 #endif
+#undef _PyGC_FINALIZED /* of 3.12's public headers; a function in its internal ones */
 #include <internal/pycore_interp.h>
 
 /* Call visit for each function, tuple of arguments and dict of keywords; NULLs included. What
