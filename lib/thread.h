@@ -78,6 +78,7 @@ struct mp_meter {
 
 struct mp_thread {
     _Atomic uint32_t guard;
+    uintptr_t fresh;     /* the block allocated last, until an object is made in it */
     uint64_t salt;       /* of the hashes in `sites`: another one voids them all */
     uint32_t generation; /* of the trace that the caches belong to, see tracer.h */
     uint32_t idle;       /* `guard` outside of hooks: MP_GUARD_FREE or MP_GUARD_METERED */

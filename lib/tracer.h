@@ -141,6 +141,14 @@ mp_tracer_count_free(bool main, uint32_t site, size_t size)
         mp_tracer_count_own(site, size, false);
 }
 
+/* Count an allocation and a free of the same site, which leave its live numbers as they are. */
+static inline void
+mp_tracer_count_again(bool main, uint32_t site, size_t size)
+{
+    mp_tracer_count_free(main, site, size);
+    mp_tracer_count_alloc(main, site, size);
+}
+
 /* ---- events --------------------------------------------------------------------------- */
 
 /* Take out the entry of a hooked block; entry->word is 0 when it has none. */

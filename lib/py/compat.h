@@ -57,6 +57,9 @@
 /* Line events: sys.monitoring, or a trace function. */
 #define MP_HAS_MONITORING (PY_VERSION_HEX >= 0x030C0000)
 
+/* Does CPython tell of each new object (PyRefTracer)? */
+#define MP_HAS_REF_TRACER (PY_VERSION_HEX >= 0x030D0000)
+
 enum { MP_FRAME_OWNER_GENERATOR = 1 };
 
 /* Where the table of offsets for debuggers, with which _PyRuntime begins, has its words: of a

@@ -9,6 +9,7 @@
 #include "../../lib/freeze.h"
 #include "../../lib/profile_file.h"
 #include "../../lib/py/hook.h"
+#include "../../lib/py/restamp.h"
 #include "../../lib/py/verify.h"
 #include "../../lib/sampler.h"
 #include "../../lib/tracer.h"
@@ -68,6 +69,16 @@ core_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
         mp_hook_remove();
     }
     mp_spin_unlock(&mp_tracer.life);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_restamp(PyObject *Py_UNUSED(module), PyObject *on)
+{
+    if (on != Py_True)
+        mp_restamp_end();
+    else if (!mp_restamp_begin())
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -230,6 +241,7 @@ static const struct memprof_capsule capsule = {
 static PyMethodDef functions[] = {
     {"start", core_start, METH_NOARGS, "Begin to trace; no-op while tracing."},
     {"stop", core_stop, METH_NOARGS, "End the trace and forget it."},
+    {"restamp", core_restamp, METH_O, "restamp(on): give objects from free lists their own sites."},
     {"is_tracing", core_is_tracing, METH_NOARGS, "True while tracing."},
     {"is_reached", core_is_reached, METH_NOARGS, "Do allocations still reach our hooks?"},
     {"clear", core_clear, METH_NOARGS, "Forget all blocks and numbers and go on."},

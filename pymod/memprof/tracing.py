@@ -17,16 +17,22 @@ from .snapshot import Snapshot, Traceback
 _PYTHON = sys.version.split()[0]
 
 
-class Options(namedtuple("Options", "series output checkpoint every notes")):
+class Options(namedtuple("Options", "series output checkpoint every free_lists notes")):
     """What a trace does beside recording.
 
     ``series``: take checkpoints over time, for leaks. ``output``: path of a profile file that
     is rewritten while the program runs, or None. ``checkpoint``: seconds between two writes.
     ``every``: checkpoints are that many marked units of work apart, 0: they go by time.
+    ``free_lists``: objects from CPython's free lists have sites of their own.
     ``notes``: dict of what else the profile tells of its making.
     """
 
     __slots__ = ()
+
+    def differs(self, wanted: Options) -> bool:
+        """Would a trace with the options `wanted` be another one? More exact will do."""
+        lacks = wanted.free_lists and not self.free_lists
+        return bool(lacks) or self[:4] != wanted[:4]
 
     def note(self) -> bytes:
         """The profile's note, as lib/PROFILE_FORMAT.md has it."""
@@ -51,6 +57,7 @@ def start(
     output: str | os.PathLike | None = None,
     checkpoint: float = 10.0,
     every: int = 0,
+    free_lists: bool = False,
     notes: dict[str, str] | None = None,
 ) -> None:
     """Begin to trace every allocation of this process.
@@ -60,6 +67,12 @@ def start(
     every ``checkpoint`` seconds, so that a process that is killed leaves one; a forked
     child writes ``output.<pid>``. ``every`` makes the series go by units of work: a
     checkpoint after so many calls of mark().
+
+    CPython makes some objects (floats, tuples, lists, frames) in blocks that older ones have
+    left, without asking the allocator: they keep the call stack of the older one. With
+    ``free_lists`` each such object counts as a free and an allocation at its own call stack,
+    as in tracemalloc. CPython tells of them from 3.13 on, and it costs on every object:
+    RuntimeError on an older one.
 
     While tracing, start() with the same options does nothing and with others raises
     RuntimeError. ValueError for a checkpoint of zero or less, OSError when ``output``
@@ -71,9 +84,9 @@ def start(
     if every < 0:
         raise ValueError(f"every must be 0 or more units of work, not {every!r}")
     path = os.path.abspath(os.fspath(output)) if output is not None else None
-    options = Options(series, path, checkpoint, every, dict(notes or {}))
+    options = Options(series, path, checkpoint, every, free_lists, dict(notes or {}))
     if is_tracing():
-        if _options is not None and _options[:4] != options[:4]:
+        if _options is not None and _options.differs(options):
             raise RuntimeError(
                 f"memprof is tracing already, with other options ({_options}); call stop() first"
             )
@@ -81,6 +94,8 @@ def start(
     _register()
     before = _core.quiet(True)
     try:
+        if free_lists:
+            _core.restamp(True)
         _core.start()
         _core.leave_out_stacks(False)
         _is_borrowed = False
@@ -105,6 +120,7 @@ def stop() -> None:
     """
     global _options, _is_borrowed
     _core.sampler_stop()
+    _core.restamp(False)
     marks.begin(0)
     _options = None
     _is_borrowed = _holders > 0 and _core.is_tracing()

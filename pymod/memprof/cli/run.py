@@ -55,6 +55,11 @@ def _parser() -> options.Parser:
         "instead of by time",
     )  # fmt: skip
     parser.add_argument(
+        "--free-lists", action="store_true",
+        help="give objects that Python makes in the place of older ones (floats, tuples, lists) "
+        "their own call stack; Python 3.13 and later, and slower",
+    )  # fmt: skip
+    parser.add_argument(
         "--fail-on-leak", action="store_true",
         help="with --leaks: end with exit status 3 when there is one and the program has ended "
         "with 0",
@@ -127,13 +132,14 @@ class _Session:
                 output=None if self.is_json else self.output,
                 checkpoint=self.settings.checkpoint,
                 every=self.settings.every,
+                free_lists=self.settings.free_lists,
                 notes={"command": shlex.join(self.traced.command)},
             )
         except OSError as error:
             raise program.ProgramError(
                 f"cannot write '{self.settings.output}': {error.strerror}"
             ) from None
-        except (ValueError, MemoryError) as error:
+        except (ValueError, RuntimeError, MemoryError) as error:
             raise program.ProgramError(str(error) or "not enough memory for the trace") from None
         if self.settings.leaks:
             so_far.install(self)

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import linecache  # noqa: F401 - CPython's tests look for tracemalloc.linecache
 import operator
+import sys
 from tracemalloc import (
     BaseFilter,
     DomainFilter,
@@ -109,7 +110,7 @@ def start(nframe: int = 1, /) -> None:
     if is_tracing():
         return
     if not tracing.is_tracing():
-        tracing.start()
+        tracing.start(free_lists=sys.version_info >= (3, 13))
         _own = tracing._options
     _limit = limit
     _started = True
