@@ -6,6 +6,8 @@
 #include "hook.h"
 #include "suspended.h"
 
+#include "../tracer.h"
+
 static struct activations *
 reach_activations(struct mp_thread *self)
 {
@@ -56,6 +58,8 @@ rest(struct mp_thread *self, const struct activations *all)
         mp_hook_meter(self, false);
 }
 
+void (*mp_activation_starts_trace)(void);
+
 static void
 wake(struct mp_thread *self, struct activations *all)
 {
@@ -65,6 +69,8 @@ wake(struct mp_thread *self, struct activations *all)
         drop(all);
     for (struct reading *it = all->rss[0]; it < all->rss[MP_RESIDENT_METRICS]; it++)
         it->ticks = mp_ticks() - mp_rss_patience;
+    if (!mp_tracer_is_active() && mp_activation_starts_trace)
+        mp_activation_starts_trace();
     mp_hook_meter(self, true);
 }
 

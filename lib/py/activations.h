@@ -30,6 +30,10 @@ enum {
     MP_RSS_CALM = 64,
 };
 
+/* Called when a thread's first activation begins and nothing is traced: begins the trace, or is
+ * NULL. Written with the GIL held. */
+extern void (*mp_activation_starts_trace)(void);
+
 /* A call begins, for each profiler that has selected the code; false when none has. */
 bool mp_activation_enter(struct mp_thread *self, const char *frame, const PyCodeObject *code);
 

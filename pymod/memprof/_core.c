@@ -8,6 +8,7 @@
 
 #include "../../lib/freeze.h"
 #include "../../lib/profile_file.h"
+#include "../../lib/py/activations.h"
 #include "../../lib/py/hook.h"
 #include "../../lib/py/restamp.h"
 #include "../../lib/py/verify.h"
@@ -57,6 +58,21 @@ core_start(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
     mp_spin_unlock(&mp_tracer.life);
     if (status != MP_OK)
         return mp_core_raise(status, NULL, NULL);
+    Py_RETURN_NONE;
+}
+
+static void
+start_on_demand(void)
+{
+    mp_spin_lock(&mp_tracer.life);
+    (void)!start(); /* without memory for the trace, lines are only counted */
+    mp_spin_unlock(&mp_tracer.life);
+}
+
+static PyObject *
+core_start_on_demand(PyObject *Py_UNUSED(module), PyObject *on)
+{
+    mp_activation_starts_trace = PyObject_IsTrue(on) == 1 ? start_on_demand : NULL;
     Py_RETURN_NONE;
 }
 
@@ -240,6 +256,8 @@ static const struct memprof_capsule capsule = {
 
 static PyMethodDef functions[] = {
     {"start", core_start, METH_NOARGS, "Begin to trace; no-op while tracing."},
+    {"start_on_demand", core_start_on_demand, METH_O,
+     "Begin to trace when a function is called whose lines are profiled, or no more."},
     {"stop", core_stop, METH_NOARGS, "End the trace and forget it."},
     {"restamp", core_restamp, METH_O, "restamp(on): give objects from free lists their own sites."},
     {"is_tracing", core_is_tracing, METH_NOARGS, "True while tracing."},

@@ -213,54 +213,63 @@ class LineProfiler:
 
     def enable(self) -> None:
         """Begin to count. RuntimeError when the interpreter has no room for one more tool."""
-        with _lock, quiet():
-            if self._is_enabled:
-                return
-            tracing.hold()
-            self._is_enabled = True
-            try:
-                for function in self.functions:
-                    function.core.select(function.codes)
-            except BaseException:
-                self.disable()
-                raise
+        before = _core.quiet(True)
+        try:
+            with _lock:
+                self._enable()
+        finally:
+            _core.quiet(before)
         if self.max_mem is not None:
             self._trace_before = sys.gettrace()
             sys.settrace(self._watch_maximum)
 
+    def _enable(self) -> None:
+        if self._is_enabled:
+            return
+        tracing.hold()
+        self._is_enabled = True
+        try:
+            for function in self.functions:
+                function.core.select(function.codes)
+        except BaseException:
+            self._disable()
+            raise
+
     def disable(self) -> None:
         """Stop counting; the numbers stay."""
-        with _lock, quiet():
-            if not self._is_enabled:
-                return
-            if self.max_mem is not None:
-                sys.settrace(self._trace_before)
-            self._is_enabled = False
-            for function in self.functions:
-                function.core.deselect()
-            tracing.let_go()
+        if self.max_mem is not None and self._is_enabled:
+            sys.settrace(self._trace_before)
+        before = _core.quiet(True)
+        try:
+            with _lock:
+                self._disable()
+        finally:
+            _core.quiet(before)
+
+    def _disable(self) -> None:
+        if not self._is_enabled:
+            return
+        self._is_enabled = False
+        for function in self.functions:
+            function.core.deselect()
+        tracing.let_go()
 
     def enable_by_count(self) -> None:
         """As enable(), for nested use."""
-        before = _core.quiet(True)
-        try:
-            with _lock:
-                self.enable_count += 1
-                if self.enable_count == 1:
-                    self.enable()
-        finally:
-            _core.quiet(before)
+        with _lock:
+            self.enable_count += 1
+            if self.enable_count > 1:
+                return
+        self.enable()
 
     def disable_by_count(self) -> None:
-        before = _core.quiet(True)
-        try:
-            with _lock:
-                if self.enable_count > 0:
-                    self.enable_count -= 1
-                    if self.enable_count == 0:
-                        self.disable()
-        finally:
-            _core.quiet(before)
+        with _lock:
+            if self.enable_count == 0:
+                return
+            self.enable_count -= 1
+            if self.enable_count > 0:
+                return
+        self.disable()
 
     def __enter__(self) -> LineProfiler:
         self.enable_by_count()

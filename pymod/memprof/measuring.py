@@ -36,7 +36,7 @@ def run_code(
     a trace of the user's is under way, whose peak is left alone, that of the calling thread.
     """
     with quiet():
-        tracing.hold()
+        tracing.hold(at_once=True)
         lines = Function(code)
     try:
         return _run(code, lines, (globals, locals), interval, children)

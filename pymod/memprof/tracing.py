@@ -123,21 +123,24 @@ def stop() -> None:
     _core.restamp(False)
     marks.begin(0)
     _options = None
-    _is_borrowed = _holders > 0 and _core.is_tracing()
+    _is_borrowed = _holders > 0
     _core.leave_out_stacks(_is_borrowed)
     if not _is_borrowed:
         _core.stop()
 
 
-def hold() -> None:
-    """Let the core trace, for a line profiler; without stacks unless somebody has called
-    start() or will. To be followed by let_go()."""
+def hold(at_once: bool = False) -> None:
+    """Let the core trace, for a line profiler: from the first call of one of its functions on, or
+    ``at_once``; without stacks unless somebody has called start() or will. To be followed by
+    let_go()."""
     global _holders, _is_borrowed
-    if not _core.is_tracing():
+    if _holders == 0 and not _core.is_tracing():
         _register()
-        _core.start()
         _core.leave_out_stacks(True)
+        _core.start_on_demand(True)
         _is_borrowed = True
+    if at_once:
+        _core.start()
     _holders += 1
 
 
@@ -150,10 +153,12 @@ def let_go() -> None:
     """The end of hold(): everything is as it was before the first one."""
     global _holders, _is_borrowed
     _holders -= 1
-    if _holders == 0 and _is_borrowed:
-        _is_borrowed = False
-        _core.stop()
-        _core.leave_out_stacks(False)
+    if _holders == 0:
+        _core.start_on_demand(False)
+        if _is_borrowed:
+            _is_borrowed = False
+            _core.stop()
+            _core.leave_out_stacks(False)
 
 
 def is_tracing() -> bool:

@@ -183,8 +183,9 @@ def test_enabled_inside_the_function_itself():
 def test_an_exact_trace_goes_on_and_a_borrowed_one_ends():
     assert not memprof.is_tracing()
     with profiling(simple):
-        assert not memprof.is_tracing() and _core.is_tracing()
+        assert not memprof.is_tracing() and not _core.is_tracing()
         simple()
+        assert not memprof.is_tracing() and _core.is_tracing()
         with pytest.raises(RuntimeError):
             memprof.take_snapshot()
         memprof.start()

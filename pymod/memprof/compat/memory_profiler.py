@@ -1,0 +1,143 @@
+"""memory_profiler's module over memprof's engine: ``import memprof.compat.memory_profiler as
+memory_profiler``, or ``python -m memprof.compat.memory_profiler script.py``.
+
+Names, shapes and text are those of memory_profiler 0.61. What differs: numbers are per
+activation and thread; functions from notebooks and ``exec`` have lines; a function given to
+``memory_usage`` is called once; no helper process is started and none is killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import builtins
+import os
+import sys
+
+from .. import lines as _lines
+from .. import program as _program
+from ..lines import BACKENDS, CodeMap, LineProfiler, choose_backend
+from ..measuring import MemitResult
+from ..usage import LogFile, TimeStamper, memory_usage
+
+__version__ = "0.61.0"
+
+__all__ = [
+    "CodeMap",
+    "LineProfiler",
+    "LogFile",
+    "MemitResult",
+    "TimeStamper",
+    "choose_backend",
+    "load_ipython_extension",
+    "memory_usage",
+    "profile",
+    "show_results",
+]
+
+_USAGE = "python -m memory_profiler script_file.py"
+
+
+def load_ipython_extension(shell) -> None:
+    """``%load_ext memprof.compat.memory_profiler``"""
+    from ..magics import load
+
+    load(shell)
+
+
+def show_results(prof, stream=None, precision: int = 1) -> None:
+    """Print memory_profiler's table to ``stream`` (stdout)."""
+    _lines.show_results(prof, stream, precision, table="memory_profiler")
+
+
+def profile(func=None, stream=None, precision: int = 1, backend: str = "psutil"):
+    """Decorator: print memory_profiler's table of the function after each call."""
+    return _lines.profile(func, stream, precision, backend, table="memory_profiler")
+
+
+# ---- python -m ... ------------------------------------------------------------------------------
+
+
+def _find_script(name: str) -> str:
+    if os.path.isfile(name):
+        return name
+    for folder in os.getenv("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder, name)
+        if folder and os.path.isfile(path):
+            return path
+    sys.stderr.write(f"Could not find script {name}\n")
+    raise SystemExit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(usage=_USAGE)
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument(
+        "--pdb-mmem", dest="max_mem", metavar="MAXMEM", type=float,
+        help="step into the debugger when memory exceeds MAXMEM",
+    )  # fmt: skip
+    parser.add_argument(
+        "--precision", type=int, default=3,
+        help="precision of memory output in number of significant digits",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", dest="out_filename", help="path to a file where results will be written"
+    )
+    parser.add_argument(
+        "--timestamp", action="store_true",
+        help="print timestamp instead of memory measurement for decorated functions",
+    )  # fmt: skip
+    parser.add_argument(
+        "--include-children", action="store_true",
+        help="also include memory used by child processes",
+    )  # fmt: skip
+    parser.add_argument("--backend", choices=BACKENDS, default="psutil")
+    parser.add_argument(
+        "program", nargs=argparse.REMAINDER,
+        help="python script or module followed by command line arguments to run",
+    )  # fmt: skip
+    return parser
+
+
+def _prepare(words: list[str]):
+    """The program, ready to run: a file name that ends in .py, or a module."""
+    kind, target = "module", words[0]
+    if target.endswith(".py"):
+        kind, target = "script", _find_script(target)
+    return _program.prepare(_program.Program(kind, target, tuple(words[1:])))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a program with ``profile`` in builtins, and print what it marks when it is over."""
+    settings = _parser().parse_args(arguments)
+    if not settings.program:
+        print("A program to run must be provided. Use -h for help")
+        raise SystemExit(1)
+    if settings.timestamp:
+        prof = TimeStamper(settings.backend, include_children=settings.include_children)
+    else:
+        prof = LineProfiler(
+            max_mem=settings.max_mem, backend=settings.backend,
+            include_children=settings.include_children,
+        )  # fmt: skip
+    try:
+        run = _prepare(settings.program)
+    except _program.ProgramError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None
+    builtins.profile = prof
+    try:
+        _program.run(run)
+    finally:
+        _write(prof, settings)
+
+
+def _write(prof, settings) -> None:
+    if settings.out_filename is None:
+        show_results(prof, sys.stdout, settings.precision)
+        return
+    with open(settings.out_filename, "a", encoding="utf-8") as file:
+        show_results(prof, file, settings.precision)
+
+
+if __name__ == "__main__":
+    main()
