@@ -25,7 +25,7 @@ def _read(pid: int, backend: str, children: bool = False) -> float:
             raise RuntimeError("There is no access to source file of the profiled function")
         return _core.get_traced()[0] / MIB
     now = _core.resident(pid, children, metric_of(backend))
-    if now < 0:
+    if now < 0 or (now == 0 and pid):  # it has ended, but nobody has waited for it
         raise ProcessLookupError(f"no process {pid}, or it is not ours to read")
     return now / MIB
 

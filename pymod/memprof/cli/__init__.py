@@ -9,6 +9,8 @@ VERBS = {
     "run": "trace a program (the default)",
     "show": "print the report of a profile file",
     "diff": "compare two profile files",
+    "lines": "what the lines of functions allocate",
+    "mprof": "memory over time: run, plot, list, peak, clean",
 }
 
 

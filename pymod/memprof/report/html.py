@@ -61,3 +61,14 @@ def table(caption: str, titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -
         f'<table class="memprof"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
     )
+
+
+def page(title: str, body: str) -> str:
+    """A whole document, which needs nothing else."""
+    return (
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+        f"<title>{escape(title)}</title>"
+        "<style>body{font-family:system-ui,sans-serif;margin:1.5em;color-scheme:light dark}"
+        "h1{font-size:1.2em}</style></head>\n<body>\n"
+        f"<h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
+    )
