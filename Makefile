@@ -42,7 +42,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py lint install clean help \
-        check-pythons python-table check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
+        check-pythons python-table wheel check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -118,6 +118,9 @@ fuzz: build/fuzz/profile build/fuzz/linetable  ## the fuzzers (clang-14, libclan
 
 check-pythons:              ## the whole suite on PYTHONS; by default on all that .ci/pythons provides
 	@$(PYTHON) .ci/check_pythons.py $(PYTHONS)
+
+wheel:                      ## a wheel for each of PYTHONS in dist/: audited, installed, tried
+	@$(PYTHON) .ci/wheel.py $(or $(PYTHONS),$(PYTHON))
 
 python-table:               ## the README's table of versions, from the last check-pythons
 	@$(PYTHON) .ci/python_table.py
