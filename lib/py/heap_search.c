@@ -6,14 +6,6 @@ struct starts {
     uint32_t count;
 };
 
-static void
-collect(const struct mp_heap *heap, uint32_t kind, struct starts *starts)
-{
-    starts->count = 0;
-    for (uint32_t i = 0; i < heap->root_count; i++)
-        if (heap->roots[i].kind == kind)
-            starts->nodes[starts->count++] = heap->roots[i].node;
-}
 
 /* What leads into memprof itself is no way to an object of the program. The locals of its frames
  * (they have the name of a function) may be anything. */
@@ -33,6 +25,19 @@ unaccounted(const struct mp_heap *heap, uint32_t node, const uint32_t *degree)
     if (references < 0)
         return 1; /* not counted */
     return references > (Py_ssize_t)degree[node] ? (uint32_t)references - degree[node] : 0;
+}
+
+/* A slot of an evaluation stack may be a left-over: believe it for what somebody must hold. */
+static void
+collect(const struct mp_heap *heap, uint32_t kind, const uint32_t *degree, struct starts *starts)
+{
+    starts->count = 0;
+    for (uint32_t i = 0; i < heap->root_count; i++) {
+        const uint32_t node = heap->roots[i].node;
+        if (heap->roots[i].kind == kind &&
+            (kind != MP_ROOT_STACK || (node && unaccounted(heap, node, degree))))
+            starts->nodes[starts->count++] = node;
+    }
 }
 
 /* Objects that no root leads to: first those that C code must hold. */
@@ -56,12 +61,12 @@ search_all(struct mp_heap *heap, struct mp_search *search, struct starts *starts
            uint32_t *degree)
 {
     bar_own(heap, barred);
+    mp_graph_in_degrees(&heap->graph, degree);
     for (uint32_t kind = 0; kind <= MP_ROOT_OWN; kind++) {
-        collect(heap, kind, starts);
+        collect(heap, kind, degree, starts);
         mp_search_from(search, &heap->graph, starts->nodes, starts->count,
                        kind < MP_ROOT_OWN ? barred : NULL);
     }
-    mp_graph_in_degrees(&heap->graph, degree);
     reach_rest(heap, search, MP_ROOT_C, degree);
     for (uint32_t i = 0; i < heap->root_count; i++)
         if (heap->roots[i].kind == MP_ROOT_C)

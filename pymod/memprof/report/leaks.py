@@ -64,9 +64,9 @@ def _unit(report: LeakReport) -> str:
     return "s" if report.unit == "second" else report.unit
 
 
-def _blocks_per_object(leak: Leak) -> int:
-    """Of an object with blocks beside it, as many as it has."""
-    return max(leak.live_blocks // leak.objects, 1) if leak.objects else 1
+def _objects_per_block(leak: Leak) -> float:
+    """An object may have blocks beside it, and its container's table may be among them."""
+    return leak.objects / max(leak.live_blocks, leak.objects) if leak.objects else 1
 
 
 def name_objects(leak: Leak) -> str:
@@ -89,8 +89,8 @@ def name_objects(leak: Leak) -> str:
 
 def _rate(leak: Leak, unit: str) -> str:
     if leak.objects:
-        rate = leak.blocks_per_second / max(round(leak.live_blocks / leak.objects), 1)
-        whole = abs(rate) >= 10 or abs(rate - round(rate)) < 0.15  # a table's block beside them
+        rate = leak.blocks_per_second * _objects_per_block(leak)
+        whole = abs(rate) >= 10 or abs(rate - round(rate)) < 0.1
         return f"{rate:+,.0f}/{unit}" if whole and round(rate) else f"{rate:+,.2g}/{unit}"
     return f"{format.size(leak.bytes_per_second, sign=True)}/{unit}"
 
@@ -123,18 +123,16 @@ def held(leak: Leak) -> list[tuple[str, str]]:
 
 def grew(leak: Leak, report: LeakReport) -> str:
     """``steadily through 60 s: 12 -> 1,204, no drop at any collection``"""
-    each = _blocks_per_object(leak)
-    values = [point[2] // each for point in leak.points] or [0]
-    first, last = values[0], max(leak.live_blocks // each, 1)
-    fall = max((max(values[:at]) - value for at, value in enumerate(values) if at), default=0)
-    show = format.count
+    each, at, show, last = _objects_per_block(leak), 2, format.count, leak.objects or leak.live_blocks
     if leak.live_blocks < 5:
-        values = [point[1] for point in leak.points]
-        first, last = values[0], leak.live_bytes
-        fall = max((max(values[:at]) - value for at, value in enumerate(values) if at), default=0)
-        show = format.size
+        each, at, show, last = 1, 1, format.size, leak.live_bytes
+    values = [int(point[at] * each) for point in leak.points] or [0]
+    fall = highest = 0
+    for value in values:
+        highest = max(highest, value)
+        fall = max(fall, highest - value)
     drop = f"largest drop {show(fall)}" if fall > 0 else "no drop at any collection"
-    return f"steadily through {_length(report)}: {show(first)} -> {show(last)}, {drop}"
+    return f"steadily through {_length(report)}: {show(values[0])} -> {show(last)}, {drop}"
 
 
 def _leak_lines(
