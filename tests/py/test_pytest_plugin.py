@@ -58,7 +58,9 @@ def project(tmp_path):
     (tmp_path / "test_it.py").write_text(TESTS, "utf-8")
 
     def pytest_run(*options, file="test_it.py"):
-        words = ["-p", "memprof.pytest_plugin", "-p", "no:cacheprovider", *options, file]
+        # by its module: the entry point, where the package is installed, would be a second one
+        words = ["-p", "no:memprof", "-p", "memprof.pytest_plugin", "-p", "no:cacheprovider"]
+        words += [*options, file]
         entry = ["-c", "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"]
         return run([sys.executable, *entry, *words], cwd=tmp_path)
 
