@@ -96,7 +96,8 @@ push(struct mp_thread *self, const char *frame, struct mp_lines *lines)
     *it = (struct activation){.frame = frame, .ip = mp_frame_ip(frame), .lines = lines,
                               .slots = block->slots,
                               .first = lines->options.first, .count = lines->options.count,
-                              .entry = net, .highest = net,
+                              .reading = last_reading(all, lines), .entry = net,
+                              .highest = net,
                               .session = atomic_load(&lines->session)};
     return it;
 }
@@ -135,7 +136,7 @@ start(struct mp_thread *self, const char *frame, struct mp_lines *lines, int lin
     struct activation *it = push(self, frame, lines);
     if (!it)
         return NULL;
-    const int64_t rss = rss_now(all, &self->meter, lines);
+    const int64_t rss = rss_now(it->reading, &self->meter, lines);
     begin(all, it, &self->meter, slot_of(it, line));
     int64_t none = -1;
     atomic_compare_exchange_strong(&lines->baseline, &none, rss);

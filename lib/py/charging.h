@@ -31,6 +31,7 @@ struct activation {
     struct mp_lines *lines;     /* one reference */
     struct mp_line_slot *slots; /* of the thread, the first one is for the line `first` */
     int first, count;
+    struct reading *reading;    /* of resident memory, as `lines` wants it */
     struct mp_line_slot *slot;  /* the line it stands on; NULL: none that is counted */
     int64_t entry;              /* the thread's level when it began */
     int64_t allocated, freed, rss; /* when the line began */
@@ -66,9 +67,8 @@ void mp_charging_read_rss(struct reading *reading, const struct mp_lines_options
 
 /* Resident memory, read again if it can have changed enough. */
 static inline int64_t
-rss_now(struct activations *all, const struct mp_meter *meter, const struct mp_lines *lines)
+rss_now(struct reading *reading, const struct mp_meter *meter, const struct mp_lines *lines)
 {
-    struct reading *reading = last_reading(all, lines);
     const int64_t traffic = (int64_t)(meter->allocated + meter->freed);
     if (MP_UNLIKELY(lines->options.every_line || traffic - reading->traffic >= MP_RSS_TRAFFIC ||
                     mp_ticks() - reading->ticks >= mp_rss_patience)) {
@@ -81,20 +81,23 @@ rss_now(struct activations *all, const struct mp_meter *meter, const struct mp_l
 /* The end of a line that has ended MP_RSS_CALM times without a change is looked at each eighth
  * time only: reading the clock is half of what is left of an event's cost. */
 static inline bool
-is_to_look(const struct activation *it, struct mp_line_slot *slot)
+is_to_look(struct mp_line_slot *slot)
 {
-    return slot->calm < MP_RSS_CALM || (++slot->skipped & 7) == 0 || it->lines->options.every_line;
+    return slot->calm < MP_RSS_CALM || (++slot->skipped & 7) == 0;
 }
 
 static inline void
 charge_rss(struct activations *all, struct activation *it, const struct mp_meter *meter)
 {
     struct mp_line_slot *slot = it->slot;
-    if (MP_LIKELY(!is_to_look(it, slot)) && MP_LIKELY(last_reading(all, it->lines)->bytes == it->rss))
+    if (MP_LIKELY(!is_to_look(slot)) && MP_LIKELY(it->reading->bytes == it->rss))
         return;
-    const int64_t now = rss_now(all, meter, it->lines), change = now - it->rss;
+    const int64_t now = rss_now(it->reading, meter, it->lines), change = now - it->rss;
     raise_to(&slot->rss, now);
-    slot->calm = change ? 0 : (uint16_t)(slot->calm + (slot->calm < MP_RSS_CALM));
+    if (change || it->lines->options.every_line)
+        slot->calm = 0;
+    else
+        slot->calm = (uint16_t)(slot->calm + (slot->calm < MP_RSS_CALM));
     if (change - it->shared.rss)
         add(&slot->rss_change, change - it->shared.rss);
     if (it->outer)
@@ -109,7 +112,7 @@ begin(struct activations *all, struct activation *it, const struct mp_meter *met
     it->slot = slot;
     it->allocated = (int64_t)meter->allocated;
     it->freed = (int64_t)meter->freed;
-    it->rss = last_reading(all, it->lines)->bytes;
+    it->rss = it->reading->bytes;
     it->high = mp_meter_net(meter);
     it->shared = (struct share){0};
     if (slot) {

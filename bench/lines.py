@@ -1,0 +1,191 @@
+"""What a line event costs: memprof beside memory_profiler, in one run.
+
+    python bench/lines.py [--rounds 7] [--iterations 200000] [--output FILE]
+
+Method: one process, CPU time (time.process_time), the variants in turns within each round, the least
+of all rounds of each, differences and ratios of those. memory_profiler, which is thousands of times
+slower, runs a fiftieth of the iterations once per round of three. Also: code that is not selected
+while another function is profiled, %memit's number for an allocation of known size, and how far
+a million known allocations are from what their line is charged with. Prints a table with
+the targets; exit status 1 when one of memprof's is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+from memprof import _core
+from memprof.lines import LineProfiler
+from memprof.measuring import run_code
+
+EVENTS = 4  # line events of an iteration
+MIB = 2**20
+
+
+def loop(n):
+    total = 0
+    for i in range(n):
+        total += i
+        total ^= 3
+        total &= 1048575
+    return total
+
+
+def other():
+    return None
+
+
+def unselected(n):
+    total = 0
+    for i in range(n):
+        total += i
+        total ^= 3
+        total &= 1048575
+    return total
+
+
+def exact(n):
+    for _ in range(n):
+        x = bytes(967)  # 1000 bytes with its header
+    return x
+
+
+def timed(call, *arguments) -> float:
+    begin = time.process_time()
+    call(*arguments)
+    return time.process_time() - begin
+
+
+def bare(n) -> float:
+    return timed(loop, n)
+
+
+def selected(n) -> float:
+    prof = LineProfiler()
+    prof.add_function(loop)
+    with prof:
+        loop(10)
+        return timed(loop, n)
+
+
+def not_selected(n) -> float:
+    """Another function is selected, and has not been called yet."""
+    prof = LineProfiler()
+    prof.add_function(other)
+    with prof:
+        return timed(unselected, n)
+
+
+def not_selected_any_more(n) -> float:
+    """Another function is selected, and was called: from then on all allocations are traced."""
+    prof = LineProfiler()
+    prof.add_function(other)
+    with prof:
+        other()
+        return timed(unselected, n)
+
+
+def memory_profiler(n) -> float | None:
+    try:
+        from memory_profiler import LineProfiler as Theirs
+    except ImportError:
+        return None
+    prof = Theirs()
+    wrapped = prof(loop)
+    return timed(wrapped, n)
+
+
+def charged(n: int) -> float:
+    """Bytes that the line of exact() is charged with, for each that it allocates."""
+    prof = LineProfiler()
+    prof.add_function(exact)
+    with prof:
+        exact(n)
+    row = next(row for row in prof.rows() if row["source"].strip().startswith("x = bytes"))
+    assert row["hits"] == n, row
+    return row["allocated"] / (1000 * n)
+
+
+def memit(size: int) -> float:
+    code = compile(f"bytearray({size})", "<bench>", "exec")
+    return run_code(code, {}, {}).increment
+
+
+def measure(rounds: int, n: int) -> dict:
+    variants = (bare, selected, not_selected, not_selected_any_more)
+    seconds: dict[str, list[float]] = {variant.__name__: [] for variant in variants}
+    theirs = []
+    for number in range(rounds):
+        for variant in variants:
+            seconds[variant.__name__].append(variant(n))
+        if number % 3 == 0 and (took := memory_profiler(n // 50)) is not None:
+            theirs.append(took)
+    least = {name: min(values) for name, values in seconds.items()}
+    events = EVENTS * n
+    result = {
+        "python": sys.version.split()[0],
+        "iterations": n,
+        "seconds": seconds,
+        "bare_ns": 1e9 * least["bare"] / events,
+        "event_ns": 1e9 * (least["selected"] - least["bare"]) / events,
+        "unselected": least["not_selected"] / least["bare"],
+        "unselected_while_tracing": least["not_selected_any_more"] / least["bare"],
+        "memit_50_mib": memit(50 * MIB) / (50 * MIB),
+        "charged": charged(1_000_000),
+        "broken": _core.check(),
+    }
+    if theirs:
+        events = EVENTS * (n // 50)
+        bare_share = least["bare"] / 50
+        result["their_event_ns"] = 1e9 * (min(theirs) - bare_share) / events
+    return result
+
+
+def rows_of(result: dict) -> list[tuple]:
+    """(what, value, target, is met)"""
+    limit = 50 if sys.version_info >= (3, 12) else 80
+    rows = [
+        ("a line event, above the bare loop", f"{result['event_ns']:.1f} ns", f"<= {limit} ns",
+         result["event_ns"] <= limit),
+        ("code that is not selected", f"{result['unselected']:.2f} x", "<= 1.05 x",
+         result["unselected"] <= 1.05),
+        ("the same, once a selected function was called",
+         f"{result['unselected_while_tracing']:.2f} x", "", True),
+        ("%memit of 50 MiB, of the truth", f"{100 * result['memit_50_mib']:.2f} %", "99 to 101 %",
+         abs(result["memit_50_mib"] - 1) <= 0.01),
+        ("1,000,000 known allocations, charged", f"{100 * result['charged']:.3f} %",
+         "99.5 to 100.5 %", abs(result["charged"] - 1) <= 0.005),
+    ]  # fmt: skip
+    if "their_event_ns" in result:
+        times = result["their_event_ns"] / result["event_ns"]
+        rows.insert(1, ("memory_profiler's line event", f"{result['their_event_ns']:,.0f} ns", "",
+                        True))  # fmt: skip
+        rows.insert(2, ("memprof's is less by", f"{times:,.0f} x", ">= 300 x", times >= 300))
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--iterations", type=int, default=200_000)
+    parser.add_argument("--output", metavar="FILE", help="all values as JSON")
+    settings = parser.parse_args()
+    result = measure(settings.rounds, settings.iterations)
+    rows = rows_of(result)
+    print(f"CPython {result['python']}, {result['iterations']:,} iterations of four lines, bare "
+          f"{result['bare_ns']:.1f} ns a line\n")  # fmt: skip
+    print("| what | value | target | met |")
+    print("|---|---|---|---|")
+    for what, value, target, is_met in rows:
+        print(f"| {what} | {value} | {target} | {('yes' if is_met else 'NO') if target else ''} |")
+    if settings.output:
+        with open(settings.output, "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=1)
+    return 0 if all(is_met for *_, is_met in rows) and result["broken"] is None else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
