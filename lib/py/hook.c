@@ -223,8 +223,9 @@ static __attribute__((noinline)) void *
 other_malloc(enum mp_kind kind, size_t size)
 {
     struct mp_thread *self = mp_thread_current;
-    if (is_metered(self))
-        return traced_malloc(self, kind, size, MP_GUARD_METERED);
+    if (is_metered(self)) /* most are objects: a body for them */
+        return MP_LIKELY(kind == MP_OBJ) ? traced_malloc(self, MP_OBJ, size, MP_GUARD_METERED)
+                                         : traced_malloc(self, kind, size, MP_GUARD_METERED);
     pass_on(self, kind);
     return originals[kind].malloc(originals[kind].ctx, size);
 }
@@ -255,7 +256,10 @@ other_free(enum mp_kind kind, void *block)
 {
     struct mp_thread *self = mp_thread_current;
     if (block && is_metered(self)) {
-        traced_free(self, kind, block, MP_GUARD_METERED);
+        if (MP_LIKELY(kind == MP_OBJ))
+            traced_free(self, MP_OBJ, block, MP_GUARD_METERED);
+        else
+            traced_free(self, kind, block, MP_GUARD_METERED);
         return;
     }
     if (block)

@@ -182,7 +182,8 @@ class _Process:
             except ProcessLookupError:
                 if self.popen is None and not result:
                     raise
-                break
+                if self.popen is None or self.popen.poll() is not None:
+                    break  # otherwise it has no memory yet
             if self.stream is not None and count % 50 == 0:
                 self.stream.flush()  # for tail -f
             if times is not None and count >= times:
