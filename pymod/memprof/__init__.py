@@ -7,6 +7,8 @@
 ...     print(row)
 
 The names and string formats follow the standard library's tracemalloc where it has them.
+
+PYTEST_DONT_REWRITE: pytest, traced by memprof, finds it imported already and would warn.
 """
 
 from ._core import version as __version__
