@@ -57,15 +57,9 @@ caller_is_main(enum mp_kind kind)
  * `idle` says which, and is the guard to leave behind. */
 
 static inline bool
-is_free(const struct mp_thread *self)
+has_guard(const struct mp_thread *self, uint32_t guard)
 {
-    return self && atomic_load_explicit(&self->guard, memory_order_relaxed) == MP_GUARD_FREE;
-}
-
-static inline bool
-is_metered(const struct mp_thread *self)
-{
-    return self && atomic_load_explicit(&self->guard, memory_order_relaxed) == MP_GUARD_METERED;
+    return self && atomic_load_explicit(&self->guard, memory_order_relaxed) == guard;
 }
 
 /* The calling thread is in a hook already, or probing, or quiet, or has no block. */
@@ -223,7 +217,7 @@ static __attribute__((noinline)) void *
 other_malloc(enum mp_kind kind, size_t size)
 {
     struct mp_thread *self = mp_thread_current;
-    if (is_metered(self)) /* most are objects: a body for them */
+    if (has_guard(self, MP_GUARD_METERED)) /* most are objects: a body for them */
         return MP_LIKELY(kind == MP_OBJ) ? traced_malloc(self, MP_OBJ, size, MP_GUARD_METERED)
                                          : traced_malloc(self, kind, size, MP_GUARD_METERED);
     pass_on(self, kind);
@@ -234,7 +228,7 @@ static __attribute__((noinline)) void *
 other_calloc(enum mp_kind kind, size_t count, size_t size)
 {
     struct mp_thread *self = mp_thread_current;
-    if (is_metered(self))
+    if (has_guard(self, MP_GUARD_METERED))
         return traced_calloc(self, kind, count, size, MP_GUARD_METERED);
     pass_on(self, kind);
     return originals[kind].calloc(originals[kind].ctx, count, size);
@@ -244,7 +238,7 @@ static __attribute__((noinline)) void *
 other_realloc(enum mp_kind kind, void *old, size_t size)
 {
     struct mp_thread *self = mp_thread_current;
-    if (is_metered(self))
+    if (has_guard(self, MP_GUARD_METERED))
         return traced_realloc(self, kind, old, size, MP_GUARD_METERED);
     pass_on(self, kind);
     forget_when_quiet(kind, old);
@@ -255,11 +249,9 @@ static __attribute__((noinline)) void
 other_free(enum mp_kind kind, void *block)
 {
     struct mp_thread *self = mp_thread_current;
-    if (block && is_metered(self)) {
-        if (MP_LIKELY(kind == MP_OBJ))
-            traced_free(self, MP_OBJ, block, MP_GUARD_METERED);
-        else
-            traced_free(self, kind, block, MP_GUARD_METERED);
+    if (block && has_guard(self, MP_GUARD_METERED)) {
+        MP_LIKELY(kind == MP_OBJ) ? traced_free(self, MP_OBJ, block, MP_GUARD_METERED)
+                                  : traced_free(self, kind, block, MP_GUARD_METERED);
         return;
     }
     if (block)
@@ -272,7 +264,7 @@ static inline __attribute__((always_inline)) void *
 hook_malloc(enum mp_kind kind, size_t size)
 {
     struct mp_thread *self = mp_thread_self();
-    return MP_LIKELY(is_free(self)) ? traced_malloc(self, kind, size, MP_GUARD_FREE)
+    return MP_LIKELY(has_guard(self, MP_GUARD_FREE)) ? traced_malloc(self, kind, size, MP_GUARD_FREE)
                                     : other_malloc(kind, size);
 }
 
@@ -280,7 +272,7 @@ static inline __attribute__((always_inline)) void *
 hook_calloc(enum mp_kind kind, size_t count, size_t size)
 {
     struct mp_thread *self = mp_thread_self();
-    return MP_LIKELY(is_free(self)) ? traced_calloc(self, kind, count, size, MP_GUARD_FREE)
+    return MP_LIKELY(has_guard(self, MP_GUARD_FREE)) ? traced_calloc(self, kind, count, size, MP_GUARD_FREE)
                                     : other_calloc(kind, count, size);
 }
 
@@ -288,7 +280,7 @@ static inline __attribute__((always_inline)) void *
 hook_realloc(enum mp_kind kind, void *old, size_t size)
 {
     struct mp_thread *self = mp_thread_self();
-    return MP_LIKELY(is_free(self)) ? traced_realloc(self, kind, old, size, MP_GUARD_FREE)
+    return MP_LIKELY(has_guard(self, MP_GUARD_FREE)) ? traced_realloc(self, kind, old, size, MP_GUARD_FREE)
                                     : other_realloc(kind, old, size);
 }
 
@@ -296,7 +288,7 @@ static __attribute__((noinline)) void
 guarded_free(enum mp_kind kind, void *block)
 {
     struct mp_thread *self = block ? mp_thread_self() : NULL;
-    if (MP_LIKELY(is_free(self)))
+    if (MP_LIKELY(has_guard(self, MP_GUARD_FREE)))
         traced_free(self, kind, block, MP_GUARD_FREE);
     else
         other_free(kind, block);
