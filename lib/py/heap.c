@@ -143,6 +143,14 @@ add_code(struct mp_heap *heap, const PyCodeObject *code)
             add_edge(held[i], heap);
 }
 
+/* The dict of weak references to the subclasses of a class is not told of either. */
+static void
+add_subclasses(struct mp_heap *heap, const PyTypeObject *type)
+{
+    if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) && type->tp_subclasses)
+        add_edge((PyObject *)type->tp_subclasses, heap);
+}
+
 /* An untracked object may be half-built, but for tuples and dicts that hold nothing of interest
  * to the collector. */
 static bool
@@ -164,6 +172,8 @@ mp_heap_drain(struct mp_heap *heap)
             Py_TYPE(object)->tp_traverse(object, add_edge, heap);
         else if (PyCode_Check(object))
             add_code(heap, (PyCodeObject *)object);
+        if (PyType_Check(object))
+            add_subclasses(heap, (PyTypeObject *)object);
         heap->graph.first[node + 1] = heap->graph.edges;
     }
 }

@@ -112,6 +112,8 @@ compare_types(const void *left, const void *right)
     const struct mp_leak_type *a = left, *b = right;
     if (a->objects != b->objects)
         return a->objects < b->objects ? 1 : -1;
+    if (a->plain != b->plain)
+        return a->plain ? 1 : -1;
     if (a->depth != b->depth)
         return a->depth < b->depth ? -1 : 1;
     if (a->bytes != b->bytes)
@@ -177,6 +179,7 @@ find_types(struct work *work, struct mp_leak *leak)
         if (!type->objects)
             type->depth = depth_of(&work->leaks->paths, work->leaks->paths.group[items[i]]);
         type->type = heap->type[items[i]];
+        type->plain = (heap->types[type->type].type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0;
         type->objects++;
         type->bytes += heap->size[items[i]];
     }

@@ -118,6 +118,15 @@ walk_function(const struct walk *walk)
 }
 
 static void
+walk_type(const struct walk *walk)
+{
+    const PyTypeObject *type = (PyTypeObject *)walk->object;
+    say_hidden(walk, type->tp_dict, MP_ROLE_NAMESPACE);
+    if (type->tp_flags & Py_TPFLAGS_HEAPTYPE)
+        say_word(walk, (PyObject *)type->tp_subclasses, "__subclasses__()");
+}
+
+static void
 say_local(PyObject *name, PyObject *value, void *data)
 {
     say(data, value, (struct mp_label){.step = MP_STEP_LOCAL, .text = name});
@@ -271,7 +280,7 @@ walk_by_kind(struct walk *walk, enum mp_role role, uint32_t parent)
     else if (PyModule_Check(object))
         say_hidden(walk, PyModule_GetDict(object), MP_ROLE_NAMESPACE);
     else if (PyType_Check(object))
-        say_hidden(walk, ((PyTypeObject *)object)->tp_dict, MP_ROLE_NAMESPACE);
+        walk_type(walk);
     else if (PyFunction_Check(object))
         walk_function(walk);
     else if (PyCell_Check(object))

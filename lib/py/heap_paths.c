@@ -8,6 +8,7 @@
 enum {
     KEYS = 64,  /* more children of one group by name are not told apart */
     ABOVE = 8,  /* steps up in which a repetition is looked for */
+    MODULES = 16, /* fewer roots are not made one */
     HEAVY = 8,  /* a key with this part of the objects keeps its name */
     TEXT = 256
 };
@@ -290,7 +291,8 @@ join(struct mp_paths *paths, uint32_t first, uint32_t at, uint32_t *into)
             total += groups[g].below;
             siblings++;
         }
-    if (siblings < 2)
+    const bool modules = groups[at].parent == 0; /* a few of them keep their names */
+    if (siblings < (modules ? MODULES : 2))
         return;
     const uint32_t last = paths->count;
     for (uint32_t g = at; g <= last; g++) {

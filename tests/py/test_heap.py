@@ -57,7 +57,11 @@ def test_edges_are_those_of_the_collector():
         if item is sample:
             continue
         expected = sorted(map(id, gc.get_referents(item)))
-        assert found is not None and sorted(found[1]) == expected, type(item)
+        assert found is not None
+        if isinstance(item, type):  # with the dict of its subclasses, which is not told of
+            assert set(expected) <= set(found[1]) and len(found[1]) <= len(expected) + 1
+        else:
+            assert sorted(found[1]) == expected, type(item)
 
 
 @pytest.mark.parametrize(
