@@ -42,7 +42,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py lint install clean help \
-        check-pythons python-table wheel check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
+        check-pythons python-table wheel soak check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -119,6 +119,11 @@ fuzz: build/fuzz/profile build/fuzz/linetable  ## the fuzzers (clang-14, libclan
 check-pythons:              ## the whole suite on PYTHONS; by default on all that .ci/pythons provides
 	@$(PYTHON) .ci/check_pythons.py $(PYTHONS)
 
+SOAK_SECONDS ?= 3600
+soak: setup                 ## threads, forks, starts and stops for SOAK_SECONDS (an hour): nightly
+	@$(MAKE) --no-print-directory ext
+	$(VENV_PYTHON) tests/soak/soak.py $(SOAK_SECONDS)
+
 wheel:                      ## a wheel for each of PYTHONS in dist/: audited, installed, tried
 	@$(PYTHON) .ci/wheel.py $(or $(PYTHONS),$(PYTHON))
 
@@ -126,7 +131,7 @@ python-table:               ## the README's table of versions, from the last che
 	@$(PYTHON) .ci/python_table.py
 
 check-py: ext               ## pytest suite only
-	$(VENV_PYTHON) -m pytest tests/py -q
+	$(VENV_PYTHON) -m pytest tests/py -q $(PYTEST)
 
 lint:                       ## dependency law, header checks, sizes
 	@$(PYTHON) tests/lint/house.py

@@ -11,6 +11,7 @@ into the table of the README. Exit status 1 when a version of .ci/supported is n
 
 import json
 import os
+import platform
 import shlex
 import shutil
 import signal
@@ -24,6 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "pythons"
 RESULTS = ROOT / "build" / "pythons.json"
+OWN_REPORT = os.environ.get("MEMPROF_OWN_REPORT")  # of pytest on the Python that runs this
 WELCOME = ("greenlet", "gevent", "coverage")  # some tests need them, where they can be had
 MINUTES = 25  # for the suite on one interpreter
 ASK = """import sys, sysconfig
@@ -123,10 +125,13 @@ class Interpreter:
     def check(self, options: list[str]) -> dict:
         """Build and test; the row."""
         began = time.monotonic()
+        report = self.folder / "report.xml"
+        if OWN_REPORT and self.version == platform.python_version():  # make check has run it
+            row = {"version": self.version, "python": self.python, "seconds": 0}
+            return row | read_report(ROOT / OWN_REPORT, 0, set())
         row = {"version": self.version, "python": self.python, "failures": ["does not build"]}
         row |= {"passed": 0, "failed": 1, "skipped": {}, "expected": {}}
         if self.build():
-            report = self.folder / "report.xml"
             report.unlink(missing_ok=True)
             status = self.run(
                 "-m", "pytest", "tests/py", "-q", "-p", "no:cacheprovider", "--tb=short",
