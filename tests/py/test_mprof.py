@@ -271,7 +271,7 @@ def test_log_file(caplog):
         x = b"x" * (20 << 20)
         return len(x)
 
-    prof = LineProfiler()
+    prof = LineProfiler(backend="tracemalloc")  # resident memory may be used again
     prof(work)()
     with caplog.at_level(logging.INFO, "some.log"):
         show_results(prof, LogFile("some.log", reportIncrementFlag=True), table="memory_profiler")
