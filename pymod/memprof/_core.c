@@ -290,7 +290,7 @@ static PyMethodDef functions[] = {
     {"traces", mp_core_traces, METH_O, "traces(limit): tracemalloc's raw traces"},
     {"object_stack", mp_core_object_stack, METH_O, "Frames of an object's allocation, or None."},
     {"heap_explain", mp_core_heap_explain, METH_VARARGS,
-     "heap_explain(stacks, own_path): what the blocks of call stacks are and who holds them"},
+     "heap_explain(stacks, own_path): (what the blocks of call stacks are, pointers not followed)"},
     {"heap_holders", mp_core_heap_holders, METH_VARARGS,
      "heap_holders(addresses, types, own_path): the same for objects"},
     {"heap_referents", mp_core_heap_referents, METH_O, "(size, addresses) of an object's edges"},

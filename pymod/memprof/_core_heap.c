@@ -148,7 +148,8 @@ mp_core_heap_explain(PyObject *Py_UNUSED(module), PyObject *args)
     if (status == MP_OK)
         status = mp_heap_run(&heap, own, explain_heap, &explain);
     if (status == MP_OK) {
-        result = leaks_list(&heap, &explain.leaks);
+        PyObject *list = leaks_list(&heap, &explain.leaks);
+        result = list ? Py_BuildValue("(NK)", list, (unsigned long long)heap.bad_pointers) : NULL;
         mp_leaks_free(&explain.leaks);
         mp_heap_free(&heap);
     } else if (!PyErr_Occurred()) {

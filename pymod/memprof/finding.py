@@ -72,13 +72,13 @@ class Samples:
         try:
             found = self._leaking(judge)[:_EXPLAINED_AT_MOST]
             stacks = [stack for stack, _ in found]
-            explained = explain_stacks(stacks) if stacks else []
+            explained, unfollowed = explain_stacks(stacks) if stacks else ([], 0)
             leaks = [
                 _leak(stack, points, row, stacks)
                 for (stack, points), row in zip(found, explained)
             ]
             count = len(self._rows)
-            return LeakReport(count < 2, _arrange(leaks), (), float(count - 1), count, unit)
+            return LeakReport(count < 2, _arrange(leaks), (), float(count - 1), count, unit, unfollowed)
         finally:
             _core.quiet(before)
 

@@ -19,6 +19,7 @@ _CONTAINERS = {"dict", "set", "list", "collections.deque", "collections.OrderedD
 _CONTAINERS |= {"collections.defaultdict", "collections.Counter"}
 
 _NOTE = "explained"
+_UNFOLLOWED = "unfollowed"
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _EXPLAINED_AT_MOST = 200  # leaks
 _HOLDERS_AT_MOST = 20  # of one leak
@@ -70,7 +71,9 @@ class Leak(
 
 class LeakReport(
     namedtuple(
-        "LeakReport", "too_short leaks still_alive seconds checkpoints unit", defaults=("second",)
+        "LeakReport",
+        "too_short leaks still_alive seconds checkpoints unit unfollowed",
+        defaults=("second", 0),
     )
 ):
     """``leaks``, those that hold the most first and each with its parts after it, and apart
@@ -78,7 +81,8 @@ class LeakReport(
 
     ``too_short``: the run (``seconds``, with ``checkpoints``) was too short to judge; there
     are no leaks then. ``unit``: what rates are per, and ``seconds`` are in: ``second``, or the
-    name of a marked unit of work.
+    name of a marked unit of work. ``unfollowed``: references that could not be followed,
+    because a C type's tp_traverse reported pointers that are none.
     """
 
     __slots__ = ()
@@ -117,6 +121,7 @@ def find_growth(snapshot: Snapshot, *, explain: bool = False) -> LeakReport:
             seconds=_length(snapshot, unit),
             checkpoints=len(snapshot._core.series()),
             unit=unit,
+            unfollowed=int(snapshot.notes.get(_UNFOLLOWED, 0)),
         )
     finally:
         _core.quiet(before)
@@ -132,9 +137,11 @@ def _length(snapshot: Snapshot, unit: str) -> float:
 # ---- the objects behind them --------------------------------------------------------------------
 
 
-def explain_stacks(stacks: list[int]) -> list[tuple]:
+def explain_stacks(stacks: list[int]) -> tuple[list[tuple], int]:
     """For each call stack (objects, owners, retained bytes, position of the stack it is part
-    of or -1, {type: objects}, [Holder]). RuntimeError when not tracing, MemoryError."""
+    of or -1, {type: objects}, [Holder]), and the number of references that could not be
+    followed. RuntimeError when not tracing, MemoryError."""
+    rows, unfollowed = _core.heap_explain(tuple(stacks), _OWN)
     return [
         (
             objects,
@@ -144,21 +151,21 @@ def explain_stacks(stacks: list[int]) -> list[tuple]:
             {name: count for name, count, _ in types},
             [Holder(path, count, root, detail) for path, detail, count, root in holders],
         )
-        for objects, owners, _, _, retained, part_of, types, holders in _core.heap_explain(
-            tuple(stacks), _OWN
-        )
-    ]
+        for objects, owners, _, _, retained, part_of, types, holders in rows
+    ], unfollowed
 
 
 def _explain(snapshot: Snapshot, stacks: list[int]) -> None:
     """Keep in the snapshot's note, for its profile, what its stacks are."""
     found = []
-    for stack, row in zip(stacks, explain_stacks(stacks)):
+    rows, unfollowed = explain_stacks(stacks)
+    for stack, row in zip(stacks, rows):
         *numbers, part_of, types, holders = row
         above = stacks[part_of] if part_of >= 0 else -1
         kept = [tuple(holder) for holder in holders[:_HOLDERS_AT_MOST]]
         found.append((stack, *numbers, above, types, kept))
-    line = f"{_NOTE}={found!r}".encode("utf-8", "surrogateescape")
+    text = f"{_UNFOLLOWED}={unfollowed}\n{_NOTE}={found!r}"
+    line = text.encode("utf-8", "surrogateescape")
     snapshot._core.set_note(snapshot._core.note().rstrip(b"\n") + b"\n" + line)
 
 

@@ -59,6 +59,12 @@ class HeapSet:
         """Bytes of the objects of the set."""
         return self._sum[1]
 
+    @property
+    def unfollowed(self) -> int:
+        """References of the whole heap that could not be followed, because a C type's
+        tp_traverse reported pointers that are none."""
+        return self._heap.facts()["bad_pointers"]
+
     def __bool__(self) -> bool:
         return bool(self._sum[0])
 

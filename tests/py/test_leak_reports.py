@@ -165,6 +165,7 @@ REPORT = {
     "unit": str,
     "checkpoints": int,
     "too_short": bool,
+    "unfollowed": int,
     "leaks": list,
     "still_alive": list,
 }

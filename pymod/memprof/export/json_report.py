@@ -94,6 +94,7 @@ def leaks(snapshot: Snapshot, report: LeakReport) -> dict:
         "unit": report.unit,
         "checkpoints": report.checkpoints,
         "too_short": report.too_short,
+        "unfollowed": report.unfollowed,
         "leaks": [_leak(leak) for leak in report.leaks],
         "still_alive": [_leak(leak) for leak in report.still_alive],
     }

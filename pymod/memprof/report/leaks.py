@@ -29,6 +29,9 @@ def lines(report: LeakReport, top: int) -> list[console.Line]:
         result += [[], *_leak_lines(number, report.leaks[at], parts, report)]
     if len(heads) > top:
         result += [[], console.line(f"({_more(len(heads) - top)}: see --top)")]
+    if report.unfollowed:
+        result += [[], console.line(f"({report.unfollowed:,} references could not be followed: the "
+                                    "traverse function of a C type reports what is no object)")]
     return result + [[]] + _others(report, top)
 
 
