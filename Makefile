@@ -162,7 +162,7 @@ bench: build/bench/micro    ## all benchmarks, in a virtual environment of their
 
 bench-pythons:              ## run time of memprof on each of PYTHONS; by default on all that .ci/pythons provides
 	@for python in $${PYTHONS:-$$(.ci/pythons | cut -f 2)}; do \
-	  $$python bench/run.py --tools bare,memprof --parts overhead --benchmarks $(BENCHMARKS) \
+	  $$python bench/run.py --tools bare,memprof,memprof-free-lists --parts overhead --benchmarks $(BENCHMARKS) \
 	    --rounds $(ROUNDS) --seconds $(SECONDS) || exit 1; done
 	@$(PYTHON) bench/report.py
 

@@ -53,7 +53,8 @@ def options() -> argparse.Namespace:
 
 def run_overhead(environment: Environment, settings: argparse.Namespace) -> dict:
     tools = [name for name in settings.tools
-             if not (package := TOOLS[name].package) or environment.add(package)]  # fmt: skip
+             if sys.version_info >= TOOLS[name].since
+             and (not (package := TOOLS[name].package) or environment.add(package))]  # fmt: skip
     return overhead.measure(environment, settings.benchmarks, tools, settings.rounds,
                             settings.seconds)  # fmt: skip
 

@@ -25,8 +25,8 @@ def _each(documents: list[dict], value: Callable[[dict], str | None]) -> str:
     return ", ".join(f"{_name(document)}: {text}" for document, text in found)
 
 
-def _totals(document: dict, key: str) -> float | None:
-    return document.get("overhead", {}).get("totals", {}).get("memprof", {}).get(key)
+def _totals(document: dict, key: str, tool: str = "memprof") -> float | None:
+    return document.get("overhead", {}).get("totals", {}).get(tool, {}).get(key)
 
 
 def _slowdown(documents: list[dict]) -> Iterator[Row]:
@@ -41,6 +41,10 @@ def _slowdown(documents: list[dict]) -> Iterator[Row]:
     yield "slowdown, geometric mean, 3.11 to 3.14", "≤ 1.15", _each(older, mean)
     yield "slowdown, geometric mean, 3.15", "≤ 1.10", _each(newer, mean)
     yield "slowdown, worst benchmark", "≤ 1.7", _each(with_gil, worst)
+    lists = lambda one: (  # noqa: E731
+        f"{value:.2f}" if (value := _totals(one, "geomean", "memprof-free-lists")) else None
+    )
+    yield "slowdown with `--free-lists`, geometric mean", "≤ 1.5", _each(with_gil, lists)
 
 
 def _memory(document: dict) -> str | None:

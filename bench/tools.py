@@ -17,6 +17,7 @@ class Tool:
     before: tuple[str, ...] = ()
     between: tuple[str, ...] = ()
     package: str | None = None  # None: nothing to install
+    since: tuple[int, int] = (3, 11)  # the first CPython that has what it needs
 
     def command(self, python: str, script: str, arguments: list[str], folder: str) -> list[str]:
         fill = {"bin": python.rpartition("/")[0], "folder": folder}
@@ -29,6 +30,8 @@ TOOLS = {
     for tool in (
         Tool("bare", "no profiler"),
         Tool("memprof", "memprof, exact, full stacks", ("-m", "memprof", "-q")),
+        Tool("memprof-free-lists", "memprof --free-lists", ("-m", "memprof", "-q", "--free-lists"),
+             since=(3, 13)),
         Tool("tracemalloc-1", "tracemalloc, 1 frame", ("-X", "tracemalloc=1")),
         Tool("tracemalloc-25", "tracemalloc, 25 frames", ("-X", "tracemalloc=25")),
         Tool("memray", "memray", ("-m", "memray", "run", "-qfo", "/dev/null"), package="memray"),
