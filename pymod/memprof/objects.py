@@ -193,6 +193,20 @@ def heap() -> HeapSet:
     return HeapSet(core, core.all())
 
 
+def count_types() -> list[tuple]:
+    """[(frames, type name, objects)] of all traced objects."""
+    core = _core.heap(_OWN)
+    everything, rows = core.all(), []
+    for key, name, _, _ in core.partition(everything, "type"):
+        of_type = core.pick(everything, "type", key)
+        rows += [
+            (frames, name, objects)
+            for _, frames, objects, _ in core.partition(of_type, "site")
+            if frames is not None
+        ]
+    return rows
+
+
 def _holders(addresses: bytes, types: bytes) -> Holders:
     row = _core.heap_holders(addresses, types, _OWN)
     objects, retained, holders = row[0], row[4], row[7]

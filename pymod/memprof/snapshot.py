@@ -140,13 +140,24 @@ class Statistic:
 
 
 class StatisticDiff:
-    """Change of one group from an older snapshot: ``*_diff`` is new minus old."""
+    """Change of one group from an older snapshot: ``*_diff`` is new minus old.
 
-    __slots__ = ("count", "count_diff", "size", "size_diff", "traceback")
+    ``types`` maps qualified names of types to the change of their number of objects; empty
+    unless both snapshots were taken with ``types=True``.
+    """
+
+    __slots__ = ("count", "count_diff", "size", "size_diff", "traceback", "types")
 
     def __init__(
-        self, traceback: Traceback, size: int, size_diff: int, count: int, count_diff: int
+        self,
+        traceback: Traceback,
+        size: int,
+        size_diff: int,
+        count: int,
+        count_diff: int,
+        types: dict[str, int] | None = None,
     ):
+        self.types = types or {}
         self.traceback = traceback
         self.size = size
         self.size_diff = size_diff
@@ -195,6 +206,35 @@ def _metric(metric: str) -> str:
     return metric
 
 
+def _group_key(frame: tuple, key: str) -> tuple:
+    """What a frame has in common with others of its group."""
+    parts = {"line": frame[:3], "file": frame[:1], "function": (frame[0], frame[2])}
+    return parts[KEYS[key]]
+
+
+def _changes_of_types(
+    new: list[tuple] | None, old: list[tuple] | None, key: str, cumulative: bool
+) -> dict[tuple, dict[str, int]]:
+    """{group: {type name: change of the number of objects}} of what has changed."""
+    changes: dict[tuple, dict[str, int]] = {}
+    for sign, rows in ((1, new or ()), (-1, old or ())) if new and old else ():
+        for frames, name, objects in rows:
+            if key == "stack":
+                groups = {frames}
+            else:
+                groups = {_group_key(frame, key) for frame in (frames if cumulative else frames[-1:])}
+            for group in groups:
+                counts = changes.setdefault(group, {})
+                counts[name] = counts.get(name, 0) + sign * objects
+    for counts in changes.values():
+        for name in [name for name, change in counts.items() if not change]:
+            del counts[name]
+    return {
+        group: dict(sorted(counts.items(), key=lambda item: -abs(item[1])))
+        for group, counts in changes.items()
+    }
+
+
 def _quietly(method):
     """What the method allocates is memprof's own, and stays out of the trace."""
 
@@ -211,10 +251,11 @@ def _quietly(method):
 class Snapshot:
     """The numbers of all call stacks at one moment. Immutable; made by take_snapshot()."""
 
-    __slots__ = ("_core",)
+    __slots__ = ("_core", "_types")
 
-    def __init__(self, core: _core.Snapshot):
+    def __init__(self, core: _core.Snapshot, types: list[tuple] | None = None):
         self._core = core
+        self._types = types  # [(frames, type name, objects)], None: not counted
 
     @_quietly
     def statistics(
@@ -238,14 +279,22 @@ class Snapshot:
 
         The snapshots may come from different processes. Sorted by \\|size_diff\\|, size,
         \\|count_diff\\|, count and traceback, descending. Groups that did not change are
-        included.
+        included. Of snapshots with ``types`` each row has the changes by type of object.
         """
         if not isinstance(old, Snapshot):
             raise TypeError(f"cannot compare with {type(old).__name__}, only with a Snapshot")
         rows = self._core.compare(
             old._core, _key(key, cumulative), cumulative, _metric(metric)
         )
-        return [StatisticDiff(Traceback(row[0]), *row[1:]) for row in rows]
+        types = _changes_of_types(self._types, old._types, _key(key, cumulative), cumulative)
+        return [
+            StatisticDiff(
+                Traceback(row[0]),
+                *row[1:],
+                types.get(row[0] if KEYS[key] == "stack" else _group_key(row[0][-1], key)),
+            )
+            for row in rows
+        ]
 
     @_quietly
     def filter_traces(self, filters: Iterable[BaseFilter]) -> Snapshot:

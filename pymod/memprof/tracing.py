@@ -199,8 +199,11 @@ def get_object_traceback(obj: object) -> Traceback | None:
     return None if frames is None else Traceback(frames)
 
 
-def take_snapshot() -> Snapshot:
+def take_snapshot(*, types: bool = False) -> Snapshot:
     """Freeze the numbers of now. RuntimeError when not tracing.
+
+    ``types``: also count the objects of each type by call stack, by one pass over the heap,
+    for Snapshot.compare_to(); they are not kept in a profile.
 
     RuntimeWarning when another tool has taken our hooks out (tracemalloc.stop() does when
     tracemalloc was started first): nothing is seen from then on.
@@ -212,11 +215,17 @@ def take_snapshot() -> Snapshot:
         core = _core.take_snapshot(False)
         if _options is not None:
             core.set_note(_options.note())
-        snapshot = Snapshot(core)
+        snapshot = Snapshot(core, _count_types() if types else None)
     finally:
         _core.quiet(before)
     _warn_when_unhooked()
     return snapshot
+
+
+def _count_types() -> list[tuple]:
+    from .objects import count_types
+
+    return count_types()
 
 
 def _warn_when_unhooked() -> None:

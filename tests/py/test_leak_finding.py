@@ -219,3 +219,19 @@ def test_own_objects_are_left_out():
     )
     result = run_plain("-c", program)
     assert result.stdout == "[]\nFalse\n", result
+
+
+@pytest.mark.parametrize("key", ["line", "file", "function", "stack"])
+def test_comparison_with_object_types(key):
+    memprof.start()
+    leak()
+    before = memprof.take_snapshot(types=True)
+    for _ in range(40):
+        leak()
+    after = memprof.take_snapshot(types=True)
+    rows = [row for row in after.compare_to(before, key) if f"{__name__}.Session" in row.types]
+    assert [row.types[f"{__name__}.Session"] for row in rows] == [40]
+    assert "leak" in rows[0].traceback[-1].function or key == "file"
+    assert all(not row.types for row in after.compare_to(memprof.take_snapshot(), key))
+    backwards = before.compare_to(after, key)
+    assert [row.types[f"{__name__}.Session"] for row in backwards if row.types.get(f"{__name__}.Session")] == [-40]
