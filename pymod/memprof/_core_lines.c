@@ -100,8 +100,10 @@ static PyObject *
 lines_select(PyObject *object, PyObject *codes)
 {
     struct lines_object *self = (struct lines_object *)object;
-    if (self->codes) {
-        PyErr_SetString(PyExc_RuntimeError, "selected already");
+    if (self->codes || PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_RuntimeError, self->codes ? "selected already"
+                                                        : "lines are profiled in the main "
+                                                          "interpreter only");
         return NULL;
     }
     if (check_codes(codes))

@@ -15,6 +15,7 @@ included in it. Resident memory (RSS) is the process's, read when it can have ch
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import linecache
 import os
@@ -36,6 +37,14 @@ _METRICS = {"psutil": 0, "posix": 0, "tracemalloc": 0, "psutil_pss": 1, "psutil_
 BACKENDS = tuple(_METRICS)
 
 _lock = threading.RLock()  # around enabling, disabling and adding
+_enabled: set[LineProfiler] = set()
+
+
+@atexit.register
+def _disable_all() -> None:
+    """A profiler that was never disabled must not outlive the interpreter."""
+    for prof in list(_enabled):
+        prof.disable()
 
 
 def metric_of(backend: str) -> int:
@@ -228,6 +237,7 @@ class LineProfiler:
             return
         tracing.hold()
         self._is_enabled = True
+        _enabled.add(self)
         try:
             for function in self.functions:
                 function.core.select(function.codes)
@@ -250,6 +260,7 @@ class LineProfiler:
         if not self._is_enabled:
             return
         self._is_enabled = False
+        _enabled.discard(self)
         for function in self.functions:
             function.core.deselect()
         tracing.let_go()

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from conftest import run_plain
 from lines_helpers import MB, SLACK, check, is_about, marked, profiling
 
 import memprof
@@ -234,6 +235,36 @@ def test_fork_in_a_profiled_function():
             os._exit(0 if row.hits == 1 and is_about(row.allocated, 2 * MB) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     check(marked(prof, forks)["y"], 1, allocated=2 * MB)
+
+
+def test_a_profiler_that_is_never_disabled():
+    code = (
+        "from memprof import _core\nfrom memprof.lines import LineProfiler\n"
+        "p = LineProfiler()\n"
+        "def f(): return bytearray(1000)\np.add_function(f); p.enable(); f()\n"
+        "class Late:\n    def __del__(self): f(); print(_core.is_tracing(), len(p.rows()))\n"
+        "late = Late()\n"
+    )
+    result = run_plain("-c", code)
+    assert (result.status, result.stdout, result.stderr) == (0, "False 1\n", "")
+
+
+def test_other_interpreters_are_refused():
+    interpreters = pytest.importorskip("_xxsubinterpreters" if sys.version_info < (3, 13)
+                                       else "_interpreters")  # fmt: skip
+    code = (
+        "import sys; sys.path[:] = " + repr(sys.path) + "\nfrom memprof.lines import LineProfiler\n"
+        "def f(): pass\ntry:\n    LineProfiler()(f)()\nexcept RuntimeError as error:\n"
+        "    assert 'main interpreter' in str(error)\nelse:\n    raise SystemError\n"
+    )
+    other = interpreters.create()
+    try:
+        assert interpreters.run_string(other, code) is None
+    finally:
+        interpreters.destroy(other)
+    with profiling(simple) as prof:
+        simple()
+    check(marked(prof, simple)["a"], 1, allocated=3 * MB)
 
 
 def test_no_memory_for_an_activation_loses_lines_not_the_program():
