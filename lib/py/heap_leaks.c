@@ -106,14 +106,20 @@ collect_items(struct work *work)
 
 /* ---- their types and holders -------------------------------------------------------------------- */
 
+/* Types of the program count a little more than those of C code: of about as many objects born
+ * in one line they say more. */
+static uint64_t
+weight_of(const struct mp_leak_type *type)
+{
+    return type->objects * (type->plain ? 9 : 10);
+}
+
 static int
 compare_types(const void *left, const void *right)
 {
     const struct mp_leak_type *a = left, *b = right;
-    if (a->objects != b->objects)
-        return a->objects < b->objects ? 1 : -1;
-    if (a->plain != b->plain)
-        return a->plain ? 1 : -1;
+    if (weight_of(a) != weight_of(b))
+        return weight_of(a) < weight_of(b) ? 1 : -1;
     if (a->depth != b->depth)
         return a->depth < b->depth ? -1 : 1;
     if (a->bytes != b->bytes)

@@ -17,7 +17,7 @@
 struct mp_leak_type {
     uint32_t type;  /* index in the heap */
     uint32_t depth; /* steps from a root to the first of them */
-    bool plain;     /* a type of C code: of as many objects others come first */
+    bool plain;     /* a type of C code: of about as many objects others come first */
     uint64_t objects, bytes;
 };
 
