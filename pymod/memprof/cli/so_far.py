@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import _signal  # signal itself would import enum, which the program may not have
 import gc
 import os
-import signal
-import threading
 
 from .. import _core, leaks, tracing
 from ..report import console
@@ -17,10 +16,8 @@ def install(session) -> None:
 
     The program may set a handler of its own later, which then has the signal to itself.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
-        signal.signal(signal.SIGUSR1, lambda number, frame: _report(session))
+    if _signal.getsignal(_signal.SIGUSR1) == _signal.SIG_DFL:
+        _signal.signal(_signal.SIGUSR1, lambda number, frame: _report(session))
 
 
 def _report(session) -> None:
