@@ -25,9 +25,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "pythons"
 RESULTS = ROOT / "build" / "pythons.json"
+ALL_MINUTES = float(os.environ.get("MEMPROF_MINUTES", "inf"))  # then no further one is begun
 OWN_REPORT = os.environ.get("MEMPROF_OWN_REPORT")  # of pytest on the Python that runs this
 WELCOME = ("greenlet", "gevent", "coverage")  # some tests need them, where they can be had
-MINUTES = 25  # for the suite on one interpreter
+MINUTES = 20  # for the suite on one interpreter
 ASK = """import sys, sysconfig
 print(".".join(map(str, sys.version_info[:3])) + ("t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""))"""
 # An interpreter may be a script that enters another root folder: what runs in the virtual
@@ -185,7 +186,12 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & had it ignored
     options = shlex.split(os.environ.get("MEMPROF_PYTEST", ""))
     required, rows = supported(), []
-    for python in sys.argv[1:] or provide():
+    pythons = sys.argv[1:] or provide()
+    end = time.monotonic() + 60 * ALL_MINUTES
+    for python in pythons:
+        if time.monotonic() > end:
+            print(f"{python}: left out, {ALL_MINUTES:.0f} minutes are over", flush=True)
+            continue
         interpreter = Interpreter(python)
         row = interpreter.check(options)
         row["supported"] = minor_of(interpreter.version) in required
