@@ -229,9 +229,10 @@ def test_a_function_is_called_once_and_its_true_peak_is_seen():
     most, result = usage.memory_usage((take, (64,)), max_usage=True, retval=True)
     assert len(calls) == 1 and result == 64
     assert 63 < most - usage.memory_usage()[0] < 66
-    samples = usage.memory_usage((take, (30, 0.05), {"a": 1}), interval=0.005)
+    # more than glibc ever takes from its heap, where pages may be resident already
+    samples = usage.memory_usage((take, (40, 0.05), {"a": 1}), interval=0.005)
     assert len(calls) == 2 and isinstance(samples, list) and len(samples) > 5
-    assert max(samples) - samples[0] > 29
+    assert max(samples) - samples[0] > 39
     stamped, result = usage.memory_usage((take, (1,), {"b": 2}), timestamps=True, retval=True)
     assert result == {"b": 2} and abs(stamped[0][1] - time.time()) < 5
     traced = usage.memory_usage((take, (16,)), max_usage=True, backend="tracemalloc")
@@ -268,7 +269,7 @@ def test_log_file(caplog):
     from memprof import LineProfiler, LogFile, show_results
 
     def work():
-        x = b"x" * (20 << 20)
+        x = b"x" * (40 << 20)
         return len(x)
 
     prof = LineProfiler(backend="tracemalloc")  # resident memory may be used again
@@ -276,4 +277,4 @@ def test_log_file(caplog):
     with caplog.at_level(logging.INFO, "some.log"):
         show_results(prof, LogFile("some.log", reportIncrementFlag=True), table="memory_profiler")
     text = "".join(record.getMessage() for record in caplog.records)
-    assert "Filename:" in text and '(20 << 20)' in text and "return len(x)" not in text
+    assert "Filename:" in text and '(40 << 20)' in text and "return len(x)" not in text
