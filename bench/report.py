@@ -35,12 +35,13 @@ def load(folder: Path) -> list[dict]:
 
 
 def chief(documents: list[dict]) -> dict | None:
-    """The document that the README shows: most tools, then most benchmarks, then the newest."""
+    """The document that the README shows: most other profilers, then most benchmarks, then the
+    newest."""
     with_overhead = [one for one in documents if one.get("overhead", {}).get("totals")]
     return max(
         with_overhead,
-        key=lambda one: (len(one["overhead"]["totals"]), len(one["overhead"]["benchmarks"]),
-                         documents.index(one)),
+        key=lambda one: (sum(not name.startswith("memprof") for name in one["overhead"]["totals"]),
+                         len(one["overhead"]["benchmarks"]), documents.index(one)),
         default=None,
     )  # fmt: skip
 
