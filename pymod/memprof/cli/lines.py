@@ -16,7 +16,6 @@ from ..lines import BACKENDS, LineProfiler, quiet
 from ..report import console, html, html_lines
 from ..report import lines as lines_report
 from . import options
-from .run import _flagged
 
 _DESCRIPTION = """\
 Run a program and show, line by line, what the functions allocate that it marks with @profile
@@ -69,22 +68,6 @@ def _parser() -> options.Parser:
         "--backend", choices=BACKENDS, default="psutil", help="for memory_profiler's table"
     )
     return parser
-
-
-def _split(arguments: list[str]) -> tuple[list[str], program.Program | None]:
-    """Our own options, and the program with its arguments."""
-    at = 0
-    while at < len(arguments):
-        word = arguments[at]
-        if word[:2] in ("-m", "-c") and not word.startswith("--"):
-            return arguments[:at], _flagged(word, arguments[at + 1 :])
-        if word == "--" or not word.startswith("-"):
-            break
-        at += 2 if word in _VALUE_OPTIONS else 1
-    own, rest = arguments[:at], arguments[at:]
-    if rest[:1] == ["--"]:
-        del rest[0]
-    return own, program.Program("script", rest[0], tuple(rest[1:])) if rest else None
 
 
 # ---- which functions -------------------------------------------------------------------------
@@ -141,7 +124,7 @@ def _codes_of_module(module: str, name: str) -> list[types.CodeType]:
 def main(arguments: list[str]) -> int:
     """Ends as the program does."""
     parser = _parser()
-    own, traced = _split(arguments)
+    own, traced = options.split(arguments, _VALUE_OPTIONS)
     settings = parser.parse_args(own)
     if traced is None:
         options.fail("no program to run: give a script, -m module or -c code (see --help)")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ..report.console import Line
 
+from .. import program
 from ..snapshot import METRICS
 
 USAGE_ERROR = 2
@@ -98,3 +99,30 @@ def add_report_options(parser: argparse.ArgumentParser, metric: str) -> None:
     group.add_argument(
         "--format", choices=("text", "json"), default="text", help="default: text"
     )
+
+
+def split(
+    arguments: list[str], with_value: set[str]
+) -> tuple[list[str], program.Program | None]:
+    """Our own options, and the program with its arguments, where the first ends ours.
+    ``with_value``: the options whose value is a word of its own."""
+    at = 0
+    while at < len(arguments):
+        word = arguments[at]
+        if word[:2] in ("-m", "-c") and not word.startswith("--"):
+            return arguments[:at], _flagged(word, arguments[at + 1 :])
+        if word == "--" or not word.startswith("-") or word == "-":
+            break
+        at += 2 if word in with_value else 1
+    own, rest = arguments[:at], arguments[at:]
+    if rest[:1] == ["--"]:
+        del rest[0]
+    return own, program.Program("script", rest[0], tuple(rest[1:])) if rest else None
+
+
+def _flagged(word: str, rest: list[str]) -> program.Program:
+    kind = "module" if word[1] == "m" else "code"
+    words = ([word[2:]] if word[2:] else []) + rest
+    if not words:
+        fail(f"argument expected for the {word} option")
+    return program.Program(kind, words[0], tuple(words[1:]))

@@ -82,30 +82,6 @@ def _parser() -> options.Parser:
     return parser
 
 
-def _split(arguments: list[str]) -> tuple[list[str], program.Program | None]:
-    """Our own options, and the program with its arguments, where the first ends ours."""
-    at = 0
-    while at < len(arguments):
-        word = arguments[at]
-        if word[:2] in ("-m", "-c") and not word.startswith("--"):
-            return arguments[:at], _flagged(word, arguments[at + 1 :])
-        if word == "--" or not word.startswith("-") or word == "-":
-            break
-        at += 2 if word in _VALUE_OPTIONS else 1
-    own, rest = arguments[:at], arguments[at:]
-    if rest[:1] == ["--"]:
-        del rest[0]
-    return own, program.Program("script", rest[0], tuple(rest[1:])) if rest else None
-
-
-def _flagged(word: str, rest: list[str]) -> program.Program:
-    kind = "module" if word[1] == "m" else "code"
-    words = ([word[2:]] if word[2:] else []) + rest
-    if not words:
-        fail(f"argument expected for the {word} option")
-    return program.Program(kind, words[0], tuple(words[1:]))
-
-
 class _Session:
     """One traced run, from the start of the program to the report."""
 
@@ -311,7 +287,7 @@ def _preload_jemalloc() -> None:
 def main(arguments: list[str]) -> int:
     """Trace a program. Ends as the program does."""
     parser = _parser()
-    own, traced = _split(arguments)
+    own, traced = options.split(arguments, _VALUE_OPTIONS)
     settings = parser.parse_args(own)
     if traced is None:
         fail("no program to run: give a script, -m module or -c code (see memprof --help)")
