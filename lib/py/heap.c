@@ -55,50 +55,30 @@ grow_edges(struct mp_heap *heap)
 
 /* ---- nodes by address ------------------------------------------------------------------------ */
 
-static size_t
-slot_of(const struct mp_heap *heap, uintptr_t address)
-{
-    const size_t mask = heap->slot_count - 1;
-    size_t slot = mp_hash_mix(address >> 4, 0) >> 16 & mask;
-    while (heap->slots[slot] && heap->address[heap->slots[slot]] != address)
-        slot = (slot + 1) & mask;
-    return slot;
-}
-
 uint32_t
 mp_heap_find(const struct mp_heap *heap, uintptr_t address)
 {
-    return heap->slot_count ? heap->slots[slot_of(heap, address)] : 0;
+    const uint32_t node = mp_places_find(&heap->places, address);
+    return node < MP_HEAP_BUFFER && heap->address[node] == address ? node : 0;
 }
 
-static bool
-grow_slots(struct mp_heap *heap)
+static void
+set_place(struct mp_heap *heap, uintptr_t address, uint32_t number)
 {
-    const size_t old_count = heap->slot_count, count = old_count ? old_count * 2 : FIRST_NODES * 2;
-    uint32_t *old = heap->slots, *slots = mp_mem_new(count * sizeof *slots);
-    if (!slots) {
+    if (mp_places_set(&heap->places, address, number) != MP_OK)
         heap->failed = true;
-        return false;
-    }
-    heap->slots = slots;
-    heap->slot_count = count;
-    for (uint32_t node = 1; node <= heap->graph.nodes; node++)
-        slots[slot_of(heap, heap->address[node])] = node;
-    mp_mem_free(old, old_count * sizeof *old);
-    return true;
 }
 
 static uint32_t
 new_node(struct mp_heap *heap, PyObject *object, uint32_t type)
 {
-    if (heap->failed || (heap->graph.nodes + 3 > heap->node_capacity && !grow_nodes(heap)) ||
-        ((size_t)heap->graph.nodes * 2 + 2 > heap->slot_count && !grow_slots(heap)))
+    if (heap->failed || (heap->graph.nodes + 3 > heap->node_capacity && !grow_nodes(heap)))
         return 0;
     const uint32_t node = ++heap->graph.nodes;
     heap->address[node] = (uintptr_t)object;
     heap->type[node] = type;
     heap->size[node] = mp_heap_measure(object, &heap->site[node]);
-    heap->slots[slot_of(heap, (uintptr_t)object)] = node;
+    set_place(heap, (uintptr_t)object, node);
     return node;
 }
 
@@ -324,7 +304,7 @@ mp_heap_run(struct mp_heap *heap, const char *own_path,
     *heap = (struct mp_heap){.own_path = own_path};
     if (mp_names_init(&heap->names) != MP_OK)
         return MP_NO_MEMORY;
-    if (grow_nodes(heap) && grow_edges(heap) && grow_slots(heap))
+    if (grow_nodes(heap) && grow_edges(heap))
         mp_heap_in_pause(pass, &run);
     if (run.status != MP_OK)
         mp_heap_free(heap);
@@ -342,11 +322,11 @@ mp_heap_free(struct mp_heap *heap)
     FREE(heap->site, heap->node_capacity);
     FREE(heap->graph.first, heap->node_capacity);
     FREE(heap->graph.target, heap->edge_capacity);
-    FREE(heap->slots, heap->slot_count);
     FREE(heap->types, heap->type_capacity);
     FREE(heap->type_slots, heap->type_slot_count);
     FREE(heap->roots, heap->root_capacity);
-    FREE(heap->buffers, heap->buffer_slots);
+    FREE(heap->buffers, heap->buffer_capacity);
+    mp_places_destroy(&heap->places);
     FREE(heap->ranges, heap->range_capacity);
     mp_names_destroy(&heap->names);
     *heap = (struct mp_heap){0};
@@ -359,7 +339,7 @@ mp_heap_memory(const struct mp_heap *heap)
                                   sizeof *heap->type + sizeof *heap->site +
                                   sizeof *heap->graph.first) +
            heap->edge_capacity * sizeof *heap->graph.target +
-           heap->slot_count * sizeof *heap->slots +
+           mp_places_memory(&heap->places) +
            heap->type_capacity * sizeof *heap->types +
-           heap->buffer_slots * sizeof *heap->buffers;
+           heap->buffer_capacity * sizeof *heap->buffers;
 }

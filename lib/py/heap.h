@@ -22,6 +22,7 @@
 #include "../graph.h"
 #include "../names.h"
 #include "../os/memory_map.h"
+#include "../places.h"
 
 enum mp_type_flag {
     MP_TYPE_GC = 1,      /* the collector knows its objects */
@@ -63,6 +64,9 @@ struct mp_root {
     uint32_t name2; /* of the function */
 };
 
+/* Nodes are fewer; see `places`. */
+#define MP_HEAP_BUFFER 0x80000000u
+
 /* A live block that is no object. */
 struct mp_buffer {
     uintptr_t address;
@@ -78,8 +82,7 @@ struct mp_heap {
     uint64_t *size;      /* bytes, with the buffers it owns */
     uint32_t *type;
     uint32_t *site;      /* 0: not traced */
-    uint32_t *slots;     /* address -> node */
-    size_t slot_count;
+    struct mp_places places; /* address -> node, or MP_HEAP_BUFFER + index of a buffer */
 
     struct mp_heap_type *types; /* from 1 */
     uint32_t type_count, type_capacity;
@@ -89,8 +92,8 @@ struct mp_heap {
     struct mp_root *roots;
     uint32_t root_count, root_capacity;
 
-    struct mp_buffer *buffers;  /* an open-addressing table; address 0: free */
-    size_t buffer_slots, buffer_count;
+    struct mp_buffer *buffers;
+    size_t buffer_count, buffer_capacity;
 
     struct mp_range *ranges;
     size_t range_count, range_capacity;

@@ -12,35 +12,32 @@ enum {
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
-static size_t
-slot_of(const struct mp_heap *heap, uintptr_t address)
+/* The buffer that begins at an address, or NULL. */
+static struct mp_buffer *
+buffer_at(const struct mp_heap *heap, uintptr_t address)
 {
-    const size_t mask = heap->buffer_slots - 1;
-    size_t slot = mp_hash_mix(address >> 4, 2) >> 16 & mask;
-    while (heap->buffers[slot].address && heap->buffers[slot].address != address)
-        slot = (slot + 1) & mask;
-    return slot;
+    const uint32_t number = mp_places_find(&heap->places, address);
+    if (number < MP_HEAP_BUFFER || heap->buffers[number - MP_HEAP_BUFFER].address != address)
+        return NULL;
+    return &heap->buffers[number - MP_HEAP_BUFFER];
 }
 
 static bool
 reserve(struct mp_heap *heap)
 {
-    if (heap->buffer_count * 3 < heap->buffer_slots * 2)
+    const size_t old = heap->buffer_capacity, count = old ? old * 2 : FIRST_BUFFERS;
+    if (heap->buffer_count < old)
         return true;
-    const size_t old_slots = heap->buffer_slots;
-    struct mp_buffer *old = heap->buffers;
-    const size_t slots = old_slots ? old_slots * 2 : FIRST_BUFFERS;
-    struct mp_buffer *buffers = mp_mem_new(slots * sizeof *buffers);
+    struct mp_buffer *buffers = NULL;
+    if (count <= MP_HEAP_BUFFER)
+        buffers = old ? mp_mem_grow(heap->buffers, old * sizeof *buffers, count * sizeof *buffers)
+                      : mp_mem_new(count * sizeof *buffers);
     if (!buffers) {
         heap->failed = true;
         return false;
     }
     heap->buffers = buffers;
-    heap->buffer_slots = slots;
-    for (size_t i = 0; i < old_slots; i++)
-        if (old[i].address)
-            buffers[slot_of(heap, old[i].address)] = old[i];
-    mp_mem_free(old, old_slots * sizeof *old);
+    heap->buffer_capacity = count;
     return true;
 }
 
@@ -69,8 +66,8 @@ claim(struct mp_heap *heap, uint32_t owner, uintptr_t address, int depth)
 {
     if (address % MP_GRANULE || !address)
         return false;
-    struct mp_buffer *buffer = &heap->buffers[slot_of(heap, address)];
-    if (!buffer->address || buffer->owner || is_node_at(heap, address))
+    struct mp_buffer *buffer = buffer_at(heap, address);
+    if (!buffer || buffer->owner || is_node_at(heap, address))
         return false;
     buffer->owner = owner;
     heap->size[owner] += buffer->size;
@@ -95,7 +92,7 @@ follow_chain(struct mp_heap *heap, uint32_t owner, uintptr_t block)
 {
     bool more = claim(heap, owner, block, 0);
     while (more) {
-        const uint64_t size = heap->buffers[slot_of(heap, block)].size;
+        const uint64_t size = buffer_at(heap, block)->size;
         if (size < sizeof(void *) * 2 || size > SCAN_BUFFER)
             return;
         const uintptr_t *words = (const uintptr_t *)block;
@@ -180,9 +177,11 @@ add_buffer(struct mp_heap *heap, uint32_t site, uint64_t size, uintptr_t block)
 {
     if (!reserve(heap))
         return;
-    struct mp_buffer *buffer = &heap->buffers[slot_of(heap, block)];
-    heap->buffer_count += !buffer->address;
-    *buffer = (struct mp_buffer){block, size, 0, site};
+    const uint32_t number = MP_HEAP_BUFFER + (uint32_t)heap->buffer_count;
+    heap->buffers[heap->buffer_count++] = (struct mp_buffer){block, size, 0, site};
+    if (!mp_places_find(&heap->places, block) &&
+        mp_places_set(&heap->places, block, number) != MP_OK)
+        heap->failed = true;
 }
 
 static void

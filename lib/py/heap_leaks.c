@@ -36,7 +36,7 @@ count_items(struct work *work)
         if (leak)
             work->leaks->leaks[leak - 1].objects++;
     }
-    for (size_t i = 0; i < heap->buffer_slots; i++) {
+    for (size_t i = 0; i < heap->buffer_count; i++) {
         const uint32_t leak =
             heap->buffers[i].owner ? leak_of_site(work, heap->buffers[i].site) : 0;
         if (leak) {
@@ -93,7 +93,7 @@ collect_items(struct work *work)
         if (leak)
             leaks->items[leaks->leaks[leak - 1].item_end++] = node;
     }
-    for (size_t i = 0; i < heap->buffer_slots; i++) {
+    for (size_t i = 0; i < heap->buffer_count; i++) {
         const uint32_t leak =
             heap->buffers[i].owner ? leak_of_site(work, heap->buffers[i].site) : 0;
         if (leak && !leaks->leaks[leak - 1].objects)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAX_LINES = 500
 
 ROOMS = {
-    "base": {"mem", "thread", "table", "names", "bytes", "linetable"},
+    "base": {"mem", "thread", "table", "names", "bytes", "linetable", "places"},
     "tables": {"depot", "shadow", "side", "tally", "series"},
     "record": {"tracer", "lanes", "sampler", "watch"},
     "analyse": {
