@@ -34,6 +34,12 @@ mp_charging_read_rss(struct reading *reading, const struct mp_lines_options *opt
     reading->ticks = mp_ticks();
 }
 
+static inline bool
+is_valid(const struct activation *it)
+{
+    return it->session == atomic_load_explicit(&it->lines->session, memory_order_relaxed);
+}
+
 static void
 pop(struct activations *all)
 {
@@ -170,6 +176,8 @@ prepare(struct mp_thread *self)
     struct activations *all = reach_activations(self);
     if (!all)
         return NULL;
+    while (all->count && !is_valid(&all->stack[all->count - 1]))
+        drop(all); /* of a profiler that another thread has disabled */
     wake(self, all);
     hand_up(all, self->meter.high);
     reset_high(&self->meter);
@@ -251,12 +259,6 @@ mp_activation_is_top(const struct mp_thread *self, const char *frame)
 {
     const struct activations *all = self->activations;
     return all && all->count && all->stack[all->count - 1].frame == frame;
-}
-
-static inline bool
-is_valid(const struct activation *it)
-{
-    return it->session == atomic_load_explicit(&it->lines->session, memory_order_relaxed);
 }
 
 /* The line goes on: it is the line of the call (ip 0), or a jump forward within it, for which

@@ -8,6 +8,9 @@
  * Counted once: where a function is on the stack twice at the same line (recursion, or a
  * comprehension within the line) the inner activation's share is left out of the outer one's.
  *
+ * Freed is what is known by its allocation: made in the thread or another one while a meter
+ * counted, or by a trace of the user's (chain.h says what is seen in between).
+ *
  * Level and peak are those of the thread, from the entry of the activation on; what happens
  * while a generator is suspended is not its own.
  *

@@ -1,18 +1,15 @@
 #include "hook.h"
 
+#include "chain.h"
 #include "compat.h"
 #include "stack.h"
 
-static PyMemAllocatorEx originals[3]; /* by enum mp_kind; written with the GIL held */
-static const PyMemAllocatorDomain domains[3] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM,
-                                                PYMEM_DOMAIN_OBJ};
 static PyInterpreterState *main_interpreter;
 static _Atomic bool many_interpreters; /* one that is not `main_interpreter` was seen */
 static _Atomic uint32_t guarded_frees; /* threads with a meter, and one for many interpreters */
 static _Atomic bool shutting_down; /* thread states of detached threads may be gone */
 static bool stackless; /* metered threads leave out the stack; written with the GIL held */
 static _Atomic bool told_of_end, has_ended; /* of Python, which a program may start again */
-static unsigned probed; /* bits of kinds; written while probing, with the GIL held */
 
 /* ---- who is calling ------------------------------------------------------------- */
 
@@ -69,7 +66,7 @@ pass_on(const struct mp_thread *self, enum mp_kind kind)
     if (!self && mp_tracer_is_active())
         mp_tracer_lose();
     else if (self && atomic_load_explicit(&self->guard, memory_order_relaxed) == MP_GUARD_PROBING)
-        probed |= 1u << kind;
+        mp_chain_probed |= 1u << kind;
 }
 
 /* The allocator below may wait, even for the GIL (tracemalloc's does): nobody waits for us
@@ -141,7 +138,7 @@ forget_when_quiet(enum mp_kind kind, void *block)
 static inline __attribute__((always_inline)) void *
 traced_malloc(struct mp_thread *self, enum mp_kind kind, size_t size, uint32_t idle)
 {
-    const PyMemAllocatorEx *below = &originals[kind];
+    const PyMemAllocatorEx *below = &mp_chain_below[kind];
     go_below(self);
     void *block = below->malloc(below->ctx, size);
     if (MP_LIKELY(mp_tracer_enter(self, idle))) {
@@ -155,7 +152,7 @@ traced_malloc(struct mp_thread *self, enum mp_kind kind, size_t size, uint32_t i
 static inline __attribute__((always_inline)) void *
 traced_calloc(struct mp_thread *self, enum mp_kind kind, size_t count, size_t size, uint32_t idle)
 {
-    const PyMemAllocatorEx *below = &originals[kind];
+    const PyMemAllocatorEx *below = &mp_chain_below[kind];
     go_below(self);
     void *block = below->calloc(below->ctx, count, size);
     if (MP_LIKELY(mp_tracer_enter(self, idle))) {
@@ -169,7 +166,7 @@ traced_calloc(struct mp_thread *self, enum mp_kind kind, size_t count, size_t si
 static inline __attribute__((always_inline)) void *
 traced_realloc(struct mp_thread *self, enum mp_kind kind, void *old, size_t size, uint32_t idle)
 {
-    const PyMemAllocatorEx *below = &originals[kind];
+    const PyMemAllocatorEx *below = &mp_chain_below[kind];
     if (MP_UNLIKELY(!mp_tracer_enter(self, idle)))
         return below->realloc(below->ctx, old, size);
     struct mp_entry entry = {0};
@@ -195,7 +192,7 @@ traced_realloc(struct mp_thread *self, enum mp_kind kind, void *old, size_t size
 static inline __attribute__((always_inline)) void
 traced_free(struct mp_thread *self, enum mp_kind kind, void *block, uint32_t idle)
 {
-    const PyMemAllocatorEx *below = &originals[kind];
+    const PyMemAllocatorEx *below = &mp_chain_below[kind];
     if (MP_UNLIKELY(!mp_tracer_enter(self, idle))) {
         below->free(below->ctx, block);
         return;
@@ -221,7 +218,7 @@ other_malloc(enum mp_kind kind, size_t size)
         return MP_LIKELY(kind == MP_OBJ) ? traced_malloc(self, MP_OBJ, size, MP_GUARD_METERED)
                                          : traced_malloc(self, kind, size, MP_GUARD_METERED);
     pass_on(self, kind);
-    return originals[kind].malloc(originals[kind].ctx, size);
+    return mp_chain_below[kind].malloc(mp_chain_below[kind].ctx, size);
 }
 
 static __attribute__((noinline)) void *
@@ -231,7 +228,7 @@ other_calloc(enum mp_kind kind, size_t count, size_t size)
     if (has_guard(self, MP_GUARD_METERED))
         return traced_calloc(self, kind, count, size, MP_GUARD_METERED);
     pass_on(self, kind);
-    return originals[kind].calloc(originals[kind].ctx, count, size);
+    return mp_chain_below[kind].calloc(mp_chain_below[kind].ctx, count, size);
 }
 
 static __attribute__((noinline)) void *
@@ -242,7 +239,7 @@ other_realloc(enum mp_kind kind, void *old, size_t size)
         return traced_realloc(self, kind, old, size, MP_GUARD_METERED);
     pass_on(self, kind);
     forget_when_quiet(kind, old);
-    return originals[kind].realloc(originals[kind].ctx, old, size);
+    return mp_chain_below[kind].realloc(mp_chain_below[kind].ctx, old, size);
 }
 
 static __attribute__((noinline)) void
@@ -257,12 +254,26 @@ other_free(enum mp_kind kind, void *block)
     if (block)
         pass_on(self, kind);
     forget_when_quiet(kind, block);
-    originals[kind].free(originals[kind].ctx, block);
+    mp_chain_below[kind].free(mp_chain_below[kind].ctx, block);
+}
+
+/* While the trace is paused (chain.h) only blocks that are known are looked after. */
+static inline bool
+is_passed_by(enum mp_kind kind, uintptr_t block)
+{
+    if (kind != MP_RAW || MP_LIKELY(!mp_chain_is_paused()))
+        return false;
+    if (!mp_shadow_covers(block))
+        return !block;
+    const mp_word *words = mp_shadow_find(&mp_tracer.shadow, block);
+    return !words || !mp_word_load(words);
 }
 
 static inline __attribute__((always_inline)) void *
 hook_malloc(enum mp_kind kind, size_t size)
 {
+    if (is_passed_by(kind, 0))
+        return mp_chain_below[kind].malloc(mp_chain_below[kind].ctx, size);
     struct mp_thread *self = mp_thread_self();
     return MP_LIKELY(has_guard(self, MP_GUARD_FREE)) ? traced_malloc(self, kind, size, MP_GUARD_FREE)
                                     : other_malloc(kind, size);
@@ -271,6 +282,8 @@ hook_malloc(enum mp_kind kind, size_t size)
 static inline __attribute__((always_inline)) void *
 hook_calloc(enum mp_kind kind, size_t count, size_t size)
 {
+    if (is_passed_by(kind, 0))
+        return mp_chain_below[kind].calloc(mp_chain_below[kind].ctx, count, size);
     struct mp_thread *self = mp_thread_self();
     return MP_LIKELY(has_guard(self, MP_GUARD_FREE)) ? traced_calloc(self, kind, count, size, MP_GUARD_FREE)
                                     : other_calloc(kind, count, size);
@@ -279,6 +292,8 @@ hook_calloc(enum mp_kind kind, size_t count, size_t size)
 static inline __attribute__((always_inline)) void *
 hook_realloc(enum mp_kind kind, void *old, size_t size)
 {
+    if (is_passed_by(kind, (uintptr_t)old))
+        return mp_chain_below[kind].realloc(mp_chain_below[kind].ctx, old, size);
     struct mp_thread *self = mp_thread_self();
     return MP_LIKELY(has_guard(self, MP_GUARD_FREE)) ? traced_realloc(self, kind, old, size, MP_GUARD_FREE)
                                     : other_realloc(kind, old, size);
@@ -299,13 +314,17 @@ guarded_free(enum mp_kind kind, void *block)
 static inline __attribute__((always_inline)) void
 hook_free(enum mp_kind kind, void *block)
 {
+    if (is_passed_by(kind, (uintptr_t)block)) {
+        mp_chain_below[kind].free(mp_chain_below[kind].ctx, block);
+        return;
+    }
     if (MP_UNLIKELY(!MP_HAS_GIL || kind == MP_RAW ||
                     atomic_load_explicit(&guarded_frees, memory_order_relaxed))) {
         guarded_free(kind, block);
         return;
     }
     mp_tracer_free(true, (uintptr_t)block);
-    originals[kind].free(originals[kind].ctx, block);
+    mp_chain_below[kind].free(mp_chain_below[kind].ctx, block);
 }
 
 /* ---- the hooks: one adapter for each domain and operation ---------------------------------- */
@@ -340,54 +359,7 @@ FOR_EACH_DOMAIN(DEFINE_HOOKS)
     [kind] = {.malloc = name##_malloc, .calloc = name##_calloc, .realloc = name##_realloc,    \
               .free = name##_free},
 
-static const PyMemAllocatorEx hooks[3] = {FOR_EACH_DOMAIN(HOOK_TABLE)};
-
-/* ---- in and out of the chain ----------------------------------------------------------------- */
-
-static void
-probe_domain(enum mp_kind kind)
-{
-    if (kind == MP_RAW)
-        PyMem_RawFree(PyMem_RawMalloc(1));
-    else if (kind == MP_MEM)
-        PyMem_Free(PyMem_Malloc(1));
-    else
-        PyObject_Free(PyObject_Malloc(1));
-}
-
-/* Does a call in this domain reach our hook, however many others lie in front? */
-static bool
-is_reached(enum mp_kind kind)
-{
-    struct mp_thread *self = mp_thread_self();
-    if (!self)
-        return false;
-    const uint32_t before = atomic_load(&self->guard);
-    probed = 0;
-    atomic_store(&self->guard, MP_GUARD_PROBING);
-    probe_domain(kind);
-    atomic_store(&self->guard, before);
-    return probed >> kind & 1;
-}
-
-bool
-mp_hook_is_reached(void)
-{
-    return is_reached(MP_RAW) && is_reached(MP_MEM) && is_reached(MP_OBJ);
-}
-
-static void
-install_domain(enum mp_kind kind)
-{
-    PyMemAllocatorEx current, hook = hooks[kind];
-    PyMem_GetAllocator(domains[kind], &current);
-    if (current.malloc == hook.malloc || (originals[kind].malloc && is_reached(kind)))
-        return;
-    originals[kind] = current;
-    hook.ctx = current.ctx;
-    atomic_thread_fence(memory_order_seq_cst);
-    PyMem_SetAllocator(domains[kind], &hook);
-}
+const PyMemAllocatorEx mp_hooks[3] = {FOR_EACH_DOMAIN(HOOK_TABLE)};
 
 /* ---- stacks for the C API ------------------------------------------------------------------- */
 
@@ -426,20 +398,9 @@ mp_hook_install(void)
     atomic_store(&shutting_down, false);
     if (!told_of_end)
         told_of_end = Py_AtExit(note_end) == 0;
-    for (int kind = MP_RAW; kind <= MP_OBJ; kind++)
-        install_domain((enum mp_kind)kind);
     mp_tracer_activate();
-}
-
-void
-mp_hook_remove(void)
-{
-    for (int kind = MP_RAW; kind <= MP_OBJ; kind++) {
-        PyMemAllocatorEx current;
-        PyMem_GetAllocator(domains[kind], &current);
-        if (current.malloc == hooks[kind].malloc)
-            PyMem_SetAllocator(domains[kind], &originals[kind]);
-    }
+    mp_hook_count_meters();
+    mp_chain_install();
 }
 
 bool
@@ -458,9 +419,22 @@ mp_hook_meter(struct mp_thread *self, bool on)
 {
     const uint32_t before = self->idle;
     self->idle = on ? MP_GUARD_METERED : MP_GUARD_FREE;
-    atomic_fetch_add(&guarded_frees, (self->idle == MP_GUARD_METERED) - (before == MP_GUARD_METERED));
     if (atomic_load_explicit(&self->guard, memory_order_relaxed) == before)
         atomic_store_explicit(&self->guard, self->idle, memory_order_release);
+    if (self->idle != before) {
+        atomic_fetch_add(&guarded_frees, on ? 1u : UINT32_MAX);
+        mp_chain_meter(on);
+    }
+}
+
+void
+mp_hook_count_meters(void)
+{
+    uint32_t count = 0;
+    for (const struct mp_thread *thread = mp_thread_first(); thread; thread = thread->next)
+        count += thread->idle == MP_GUARD_METERED;
+    atomic_store(&guarded_frees, count + atomic_load(&many_interpreters));
+    mp_chain_meters_are(count);
 }
 
 void

@@ -18,13 +18,6 @@
  * and let the tracer record. */
 void mp_hook_install(void);
 
-/* Take the hooks out where nobody has put others in front of them; elsewhere they
- * stay and only call through. The tracer must have been stopped. */
-void mp_hook_remove(void);
-
-/* False when somebody has replaced the allocators, so that we see nothing any more. */
-bool mp_hook_is_reached(void);
-
 /* Has Python ended since the hooks were put in? True once. A program that embeds it may start
  * it again, with other allocators and thread states; the trace of before must then be stopped. */
 bool mp_hook_has_ended(void);
@@ -35,6 +28,9 @@ bool mp_hook_quiet(bool quiet);
 
 /* Let the calling thread's meter count, or no more. Not while the thread is in a hook. */
 void mp_hook_meter(struct mp_thread *self, bool on);
+
+/* Threads with a meter may have gone, in a fork or by their end: count those there are. */
+void mp_hook_count_meters(void);
 
 /* What threads allocate whose meters count has the empty stack: for a trace that is there for
  * the meters alone. */

@@ -9,6 +9,7 @@
 #include "../../lib/freeze.h"
 #include "../../lib/profile_file.h"
 #include "../../lib/py/activations.h"
+#include "../../lib/py/chain.h"
 #include "../../lib/py/hook.h"
 #include "../../lib/py/restamp.h"
 #include "../../lib/py/verify.h"
@@ -76,13 +77,27 @@ core_start_on_demand(PyObject *Py_UNUSED(module), PyObject *on)
     Py_RETURN_NONE;
 }
 
+/* False when there are blocks whose free was not seen. */
+static PyObject *
+core_see_all(PyObject *Py_UNUSED(module), PyObject *all)
+{
+    return PyBool_FromLong(mp_chain_see_all(PyObject_IsTrue(all) == 1));
+}
+
+static PyObject *
+core_count_meters(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    mp_hook_count_meters();
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 core_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     mp_spin_lock(&mp_tracer.life);
     if (mp_tracer_is_active()) {
         memprof_stop();
-        mp_hook_remove();
+        mp_chain_remove();
     }
     mp_spin_unlock(&mp_tracer.life);
     Py_RETURN_NONE;
@@ -107,7 +122,7 @@ core_is_tracing(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 static PyObject *
 core_is_reached(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    return PyBool_FromLong(mp_hook_is_reached());
+    return PyBool_FromLong(mp_chain_is_reached());
 }
 
 static PyObject *
@@ -261,6 +276,9 @@ static PyMethodDef functions[] = {
     {"stop", core_stop, METH_NOARGS, "End the trace and forget it."},
     {"restamp", core_restamp, METH_O, "restamp(on): give objects from free lists their own sites."},
     {"is_tracing", core_is_tracing, METH_NOARGS, "True while tracing."},
+    {"see_all", core_see_all, METH_O,
+     "Trace every call (False when some were not before), or those only that lines are charged."},
+    {"count_meters", core_count_meters, METH_NOARGS, "Of the threads that there are."},
     {"is_reached", core_is_reached, METH_NOARGS, "Do allocations still reach our hooks?"},
     {"clear", core_clear, METH_NOARGS, "Forget all blocks and numbers and go on."},
     {"get_traced", core_get_traced, METH_NOARGS, "(current, peak) in bytes."},
@@ -336,7 +354,7 @@ core_exec(PyObject *module)
         return -1;
     if (mp_hook_has_ended() && mp_tracer_is_active()) {
         memprof_stop();
-        mp_hook_remove();
+        mp_chain_remove();
     }
     PyObject *c_api = PyCapsule_New((void *)&capsule, MEMPROF_CAPSULE, NULL);
     const int failed = PyModule_AddObjectRef(module, "c_api", c_api);

@@ -16,6 +16,7 @@ included in it. Resident memory (RSS) is the process's, read when it can have ch
 from __future__ import annotations
 
 import atexit
+import functools
 import inspect
 import linecache
 import os
@@ -93,7 +94,7 @@ class Function:
         numbers = {line for part, _ in self.codes for *_, line in part.co_lines() if line}
         numbers.add(code.co_firstlineno)
         first = min(numbers)
-        self.lines = range(first, max(*numbers, _last_source_line(code)) + 1)
+        self.lines = range(first, max(*numbers, _last_source_line(code, code.co_filename)) + 1)
         self.core = _core.Lines(first, len(self.lines), **options)
 
     @property
@@ -105,9 +106,10 @@ class Function:
         return linecache.getline(self.filename, line).rstrip("\r\n")
 
 
-def _last_source_line(code: types.CodeType) -> int:
+@functools.lru_cache(maxsize=64)
+def _last_source_line(code: types.CodeType, filename: str) -> int:
     """Of the function's block; 0 where the source is not known."""
-    if not linecache.getlines(code.co_filename):
+    if not linecache.getlines(filename):
         return 0
     try:
         block, first = inspect.getsourcelines(code)
@@ -216,7 +218,7 @@ class LineProfiler:
 
     def wrap_function(self, func):
         """A function (generator, coroutine, ...) of the same kind that enables the profiler."""
-        return wrapping.wrap(func, lambda: self)
+        return wrapping.wrap(func, lambda: _Counted(self))
 
     # ---- when
 
@@ -247,23 +249,27 @@ class LineProfiler:
 
     def disable(self) -> None:
         """Stop counting; the numbers stay."""
+        self._end(keep=False)
+
+    def _end(self, keep: bool) -> None:
+        """``keep``: a paused trace, since a wrapped function is likely to be called again."""
         if self.max_mem is not None and self._is_enabled:
             sys.settrace(self._trace_before)
         before = _core.quiet(True)
         try:
             with _lock:
-                self._disable()
+                self._disable(keep)
         finally:
             _core.quiet(before)
 
-    def _disable(self) -> None:
+    def _disable(self, keep: bool = False) -> None:
         if not self._is_enabled:
             return
         self._is_enabled = False
         _enabled.discard(self)
         for function in self.functions:
             function.core.deselect()
-        tracing.let_go()
+        tracing.let_go(keep=keep)
 
     def enable_by_count(self) -> None:
         """As enable(), for nested use."""
@@ -273,14 +279,15 @@ class LineProfiler:
                 return
         self.enable()
 
-    def disable_by_count(self) -> None:
+    def disable_by_count(self, keep: bool = False) -> None:
+        """The other end of enable_by_count(). ``keep``: what makes the next one cheap."""
         with _lock:
             if self.enable_count == 0:
                 return
             self.enable_count -= 1
             if self.enable_count > 0:
                 return
-        self.disable()
+        self._end(keep)
 
     def __enter__(self) -> LineProfiler:
         self.enable_by_count()
@@ -381,6 +388,21 @@ class LineProfiler:
             return html_lines.document_part(self)
 
 
+class _Counted:
+    """A call of a function that a profiler wraps."""
+
+    __slots__ = ("prof",)
+
+    def __init__(self, prof: LineProfiler):
+        self.prof = prof
+
+    def __enter__(self) -> None:
+        self.prof.enable_by_count()
+
+    def __exit__(self, *exception) -> None:
+        self.prof.disable_by_count(keep=True)
+
+
 def _enter_debugger(frame, now: float, limit: float) -> None:
     import pdb
 
@@ -453,12 +475,12 @@ class _OneCall:
             func, _, _, backend, _ = self.arguments
             self.prof = LineProfiler(backend=backend)
             self.prof.add_function(func)
-            self.prof.enable()
+            self.prof.enable_by_count()
         finally:
             _core.quiet(before)
 
     def __exit__(self, kind, *_) -> None:
-        self.prof.disable()
+        self.prof.disable_by_count(keep=True)
         if kind is None or kind is GeneratorExit:
             _, stream, precision, _, table = self.arguments
             show_results(self.prof, stream, precision, table)

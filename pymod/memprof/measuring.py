@@ -36,14 +36,14 @@ def run_code(
     a trace of the user's is under way, whose peak is left alone, that of the calling thread.
     """
     with quiet():
-        tracing.hold(at_once=True)
+        tracing.hold(whole=True)
         lines = Function(code)
     try:
         return _run(code, lines, (globals, locals), interval, children)
     finally:
         with quiet():
             lines.core.deselect()
-            tracing.let_go()
+            tracing.let_go(whole=True)
 
 
 def _run(code, lines, namespaces, interval: float, children: bool) -> Measure:

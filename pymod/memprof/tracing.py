@@ -47,6 +47,7 @@ _options: Options | None = None  # of the trace under way
 _first_output: str | None = None  # of the process that began it, not of a forked child
 _registered = False
 _holders = 0  # line profilers that need the trace
+_whole_holders = 0  # those of them that need all of it
 _is_borrowed = False  # it is there for them only, without stacks, and nobody else sees it
 _registered_with_multiprocessing = False  # by this process or one that it was forked from
 
@@ -97,6 +98,8 @@ def start(
         if free_lists:
             _core.restamp(True)
         _core.start()
+        if not _core.see_all(True):
+            _core.clear()
         _core.leave_out_stacks(False)
         _is_borrowed = False
         _options = options
@@ -125,22 +128,29 @@ def stop() -> None:
     _options = None
     _is_borrowed = _holders > 0
     _core.leave_out_stacks(_is_borrowed)
-    if not _is_borrowed:
+    if _is_borrowed:
+        _core.see_all(_whole_holders > 0)
+    else:
+        _core.start_on_demand(False)
         _core.stop()
 
 
-def hold(at_once: bool = False) -> None:
-    """Let the core trace, for a line profiler: from the first call of one of its functions on, or
-    ``at_once``; without stacks unless somebody has called start() or will. To be followed by
-    let_go()."""
-    global _holders, _is_borrowed
-    if _holders == 0 and not _core.is_tracing():
+def hold(whole: bool = False) -> None:
+    """Let the core trace, for a line profiler: from the first call of one of its functions on and
+    while one runs, or at once and all the time (``whole``); without stacks unless somebody has
+    called start() or will. To be followed by let_go()."""
+    global _holders, _whole_holders, _is_borrowed
+    if _holders == 0 and (_is_borrowed or not _core.is_tracing()):
         _register()
         _core.leave_out_stacks(True)
+        _core.see_all(False)
         _core.start_on_demand(True)
         _is_borrowed = True
-    if at_once:
+    if whole:
+        _whole_holders += 1
         _core.start()
+        if not _core.see_all(True) and _holders == 0:
+            _core.clear()
     _holders += 1
 
 
@@ -149,11 +159,15 @@ def is_borrowed() -> bool:
     return _is_borrowed
 
 
-def let_go() -> None:
-    """The end of hold(): everything is as it was before the first one."""
-    global _holders, _is_borrowed
+def let_go(whole: bool = False, keep: bool = False) -> None:
+    """The end of hold(). After the last one everything is as it was before, or ``keep``: the core
+    goes on, paused, for somebody who is likely to come back soon."""
+    global _holders, _whole_holders, _is_borrowed
     _holders -= 1
-    if _holders == 0:
+    _whole_holders -= whole
+    if _is_borrowed and whole and _whole_holders == 0:
+        _core.see_all(False)
+    if _holders == 0 and not keep:
         _core.start_on_demand(False)
         if _is_borrowed:
             _is_borrowed = False
@@ -315,6 +329,7 @@ def _at_exit() -> None:
 def _after_fork_in_child() -> None:
     """The child goes on tracing, and writes a profile of its own."""
     global _options
+    _core.count_meters()
     if _options is None or not _core.is_tracing():
         return
     if _options.output is not None:

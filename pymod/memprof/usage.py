@@ -131,7 +131,7 @@ def _measure_call(call, interval: float, max_usage: bool, backend: str, children
     traced = backend == "tracemalloc"
     resets = max_usage and backend in ("psutil", "posix") and not children
     if traced:
-        tracing.hold(at_once=True)
+        tracing.hold(whole=True)
     try:
         if traced and tracing.is_borrowed():  # nobody else's peak
             _core.reset_peak()
@@ -151,7 +151,7 @@ def _measure_call(call, interval: float, max_usage: bool, backend: str, children
         return most, returned
     finally:
         if traced:
-            tracing.let_go()
+            tracing.let_go(whole=True)
 
 
 class _Process:

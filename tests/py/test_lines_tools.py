@@ -227,7 +227,7 @@ def test_profile_runs_every_kind_and_prints_each_call():
     assert text.count("in kinds.<locals>.function") == 2
     for name in ("generator", "coroutine", "async_generator"):
         assert f"in kinds.<locals>.{name}\n" in text
-    assert not memprof._core.is_tracing()
+    assert not memprof.is_tracing()
 
 
 def test_methods_properties_and_partial_objects():
