@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -25,6 +26,11 @@ if not FREE_THREADED:
     ALLOCATORS += ["malloc", "pymalloc", "pymalloc_debug", "malloc_debug"]
 if sys.version_info >= (3, 13):
     ALLOCATORS += ["mimalloc", "mimalloc_debug"]
+
+# .ci/check_sanitized.py: what programs need to load an extension built with a sanitizer.
+SANITIZER = {}
+if runtime := os.environ.get("MEMPROF_SANITIZER"):
+    SANITIZER = {"LD_PRELOAD": runtime, "PYTHONMALLOC": "malloc"}
 
 if str(PYMOD) not in sys.path:
     sys.path.insert(0, str(PYMOD))
@@ -51,24 +57,30 @@ def environment(**changes: str | None) -> dict[str, str]:
     change of None takes a variable out."""
     strange = ("PYTHON", "LD_PRELOAD", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "_MEMPROF")
     result = {key: value for key, value in os.environ.items() if not key.startswith(strange)}
-    result |= {"PYTHONPATH": str(PYMOD), "PYTHONHASHSEED": "0"}
+    result |= {"PYTHONPATH": str(PYMOD), "PYTHONHASHSEED": "0"} | SANITIZER
     result |= changes
     return {key: value for key, value in result.items() if value is not None}
 
 
 def run(command, *, cwd=None, env=None, stdin="", timeout=60) -> Result:
-    """Run a command to its end. A timeout fails the test."""
-    done = subprocess.run(
+    """Run a command to its end. A timeout fails the test, and ends its children too."""
+    with subprocess.Popen(
         [os.fspath(word) for word in command],
         cwd=cwd,
         env=env or environment(),
-        input=stdin,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         errors="backslashreplace",
-        timeout=timeout,
-    )
-    return Result(done.stdout, done.stderr, done.returncode)
+        process_group=0,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return Result(stdout, stderr, process.returncode)
 
 
 def run_plain(*words, python=(), **how) -> Result:

@@ -20,9 +20,11 @@ def storm(n=300):
     del kept[::2]
     return kept
 
-def settle():
+def settle(seconds=20):
     # before 3.13 join() comes back while the thread is still freeing
-    while len(os.listdir("/proc/self/task")) > threading.active_count():
+    deadline = time.monotonic() + seconds
+    while len(tasks := os.listdir("/proc/self/task")) > threading.active_count():
+        assert time.monotonic() < deadline, ("threads that Python does not know", tasks)
         time.sleep(0.001)
 
 def check():
