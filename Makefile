@@ -8,6 +8,7 @@ CC ?= gcc
 PREFIX ?= /usr/local
 CFLAGS ?= -O2 -g
 SANITIZE ?=
+NDEBUG ?= -DNDEBUG
 
 # make V=1 shows the commands.
 ifdef V
@@ -42,7 +43,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py lint install clean help \
-        check-pythons python-table wheel soak check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
+        check-pythons check-cpython python-table wheel soak check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -86,7 +87,7 @@ build/memprof.pc: Makefile pyproject.toml
 
 build/ext-$(PY_TAG)/%.o: %.c $(HEADERS) $(wildcard pymod/memprof/*.h)
 	@mkdir -p $(@D)
-	$(SAY) "  cc $<"; $(CC) $(BASE) -DNDEBUG -isystem $(PY_INCLUDE) -c $< -o $@
+	$(SAY) "  cc $<"; $(CC) $(BASE) $(NDEBUG) -isystem $(PY_INCLUDE) -c $< -o $@
 
 $(EXT): $(EXT_OBJECTS)
 	$(SAY) "  ld $@"; $(CC) $(BASE) -shared $^ -o $@
@@ -118,6 +119,10 @@ fuzz: build/fuzz/profile build/fuzz/linetable  ## the fuzzers (clang-14, libclan
 
 check-pythons:              ## the whole suite on PYTHONS; by default on all that .ci/pythons provides
 	@$(PYTHON) .ci/check_pythons.py $(PYTHONS)
+
+TESTS ?= usual
+check-cpython: setup        ## CPython's own tests (TESTS=short, usual, all or names), bare and under memprof
+	@$(PYTHON) .ci/check_cpython.py --tests "$(TESTS)" $(PYTHONS)
 
 SOAK_SECONDS ?= 3600
 soak: setup                 ## threads, forks, starts and stops for SOAK_SECONDS (an hour): nightly
