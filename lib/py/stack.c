@@ -2,6 +2,8 @@
 
 #include "code.h"
 
+#include <string.h>
+
 _Atomic uintptr_t mp_stack_cleanup;
 
 /* The interpreter's frame between a constructor's call and __init__: remember its code. */
@@ -15,10 +17,10 @@ is_cleanup(uintptr_t code)
     return true;
 }
 
-/* The frames to keep, innermost first, in self->frames; -1 when there is no memory.
- * Keeps and folds exactly as mp_stack_hash does. */
+/* The frames to keep, innermost first, in self->frames; -1 when there is no memory. `cut` when
+ * there are more, further out. Keeps and folds exactly as mp_stack_hash does. */
 static ptrdiff_t
-collect(struct mp_thread *self, const PyThreadState *tstate)
+collect(struct mp_thread *self, const PyThreadState *tstate, bool *cut)
 {
     uintptr_t last = 0, before_last = 0;
     size_t count = 0;
@@ -34,6 +36,8 @@ collect(struct mp_thread *self, const PyThreadState *tstate)
             frame = mp_frame_skip_folded(frame, last, before_last);
             if (count)
                 self->frames[count - 1].folded = true;
+            if ((*cut = !frame))
+                break;
             continue;
         }
         before_last = last;
@@ -45,13 +49,12 @@ collect(struct mp_thread *self, const PyThreadState *tstate)
     return (ptrdiff_t)count;
 }
 
-/* The outermost frame of a stack that was cut because there are too many stacks. */
+/* The outermost frame of a stack that was cut; its text says why. */
 static uint32_t
-cut_mark(void)
+cut_mark(const char *text)
 {
-    static const char text[] = "<frames left out: too many call stacks>";
     const struct mp_location mark = {
-        .file = mp_names_intern(&mp_tracer.depot.names, text, sizeof text - 1)};
+        .file = mp_names_intern(&mp_tracer.depot.names, text, strlen(text))};
     return mp_depot_stack(&mp_tracer.depot, 0, mp_depot_location(&mp_tracer.depot, &mark));
 }
 
@@ -71,12 +74,12 @@ push(struct mp_thread *self, uint32_t parent, uint32_t location)
 
 /* Stack id of the frames, outermost first into the trie. False: no room for it. */
 static bool
-intern_frames(struct mp_thread *self, ptrdiff_t count, uint32_t *stack)
+intern_frames(struct mp_thread *self, ptrdiff_t count, bool cut, uint32_t *stack)
 {
-    *stack = 0;
+    *stack = cut ? cut_mark("<frames left out: deep recursion>") : 0;
     if (count > MP_CUT_DEPTH && mp_table_count(&mp_tracer.depot.stacks) >= MP_STACKS_BEFORE_CUT) {
         count = MP_CUT_DEPTH;
-        *stack = cut_mark();
+        *stack = cut_mark("<frames left out: too many call stacks>");
     }
     while (count-- > 0) {
         const struct mp_frame_key *frame = &self->frames[count];
@@ -109,8 +112,9 @@ mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash
             put_first(set, set[way], way);
             return set->site;
         }
-    const ptrdiff_t count = tstate ? collect(self, tstate) : 0;
-    if (count < 0 || !intern_frames(self, count, &site.stack))
+    bool cut = false;
+    const ptrdiff_t count = tstate ? collect(self, tstate, &cut) : 0;
+    if (count < 0 || !intern_frames(self, count, cut, &site.stack))
         return 0;
     const uint32_t id = mp_tracer_site(&site);
     if (!id)

@@ -6,7 +6,8 @@
  *
  * Recursion: a frame is left out when its function is one of the last two that
  * were kept, further in. That bounds the stacks of functions that call themselves
- * or each other; the last frame kept is then marked MP_FOLDED.
+ * or each other; the last frame kept is then marked MP_FOLDED. What is further out than
+ * MP_FOLDED_MAX such frames is left out too.
  *
  * The hash stands for the stack: two different ones collide with a probability
  * of about n * n / 2^65 for n distinct stacks.
@@ -21,6 +22,10 @@
 /* The number of stacks after which new ones are cut to their innermost frames. */
 #define MP_STACKS_BEFORE_CUT (1u << 20)
 #define MP_CUT_DEPTH 16
+
+/* The number of frames of a recursion, at least, further out than which a stack is cut: each
+ * allocation passes over them, so that a recursion would cost the square of its depth. */
+#define MP_FOLDED_MAX 4096
 
 /* Slow path of mp_stack_site: look at the other ways, intern what the cache does not know. */
 uint32_t mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
@@ -58,11 +63,12 @@ mp_frame_first(const char *frame)
     return frame;
 }
 
-/* The last of the frames, from `frame` out, that are left out as recursion. */
+/* The last of the frames, from `frame` out, that are left out as recursion; NULL: they are too
+ * many to pass over. */
 static inline const char *
 mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last)
 {
-    for (;;) {
+    for (int left = MP_FOLDED_MAX; left > 0; left--) {
         const char *next = mp_frame_previous(frame);
         if (!next)
             return frame;
@@ -72,6 +78,7 @@ mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last)
             return frame;
         frame = next;
     }
+    return NULL;
 }
 
 #define MP_HASH_FACTOR 0x9e3779b97f4a7c15u
@@ -102,6 +109,8 @@ mp_stack_hash(const PyThreadState *tstate, const uint64_t seed)
             first = NULL;
             frame = mp_frame_skip_folded(frame, last, before_last);
             hash = hash * MP_HASH_FACTOR + MP_HASH_FOLD;
+            if (MP_UNLIKELY(!frame))
+                break;
             continue;
         }
         before_last = last;

@@ -312,6 +312,25 @@ def test_a_very_deep_stack():
     assert len(memprof.get_object_traceback(other)) == len(memprof.get_object_traceback(block)) - 1
 
 
+@pytest.mark.parametrize("depth, cut", [(4000, False), (20_000, True)])
+def test_what_is_outside_of_a_very_deep_recursion_is_left_out(depth, cut):
+    """Each allocation would pass over it: the program would take the square of its depth."""
+
+    def down(n):
+        return down(n - 1) if n else bytes(1000)
+
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(depth + 1000)
+    try:
+        memprof.start()
+        stack = memprof.get_object_traceback(down(depth))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert (stack[0].filename == "<frames left out: deep recursion>") == cut
+    assert stack[-1].function == down.__qualname__ and stack[-1].folded
+    assert (len(stack) == 2) == cut
+
+
 def test_recursion_is_folded_and_marked():
     def down(n):
         return down(n - 1) if n else bytes(1000)  #@ recursion
