@@ -14,6 +14,11 @@
 
 #if PY_VERSION_HEX >= 0x03100000
 #error "memprof does not know the frames of this Python yet"
+#elif PY_VERSION_HEX >= 0x030F0000
+#include "frame_314.h"
+#define MP_ATEXIT_HEADER "atexit_314.h"
+#include "values_313.h"
+#include "bytearray_315.h"
 #elif PY_VERSION_HEX >= 0x030E0000
 #include "frame_314.h"
 #define MP_ATEXIT_HEADER "atexit_314.h"
@@ -32,6 +37,9 @@
 #error "memprof needs CPython 3.11 or later"
 #endif
 
+#ifndef MP_BYTEARRAY_H
+#include "bytearray_311.h"
+#endif
 #ifndef MP_ATEXIT_HEADER
 #define MP_ATEXIT_HEADER "atexit_311.h"
 #endif
@@ -212,17 +220,37 @@ mp_int_digits(PyObject *number)
 #endif
 }
 
-/* References to an object; -1 when they are not counted: it is immortal, or the build has no GIL. */
+/* References to an object; -1 when they are not counted: it is immortal, or, without a GIL, a
+ * function or the like. Without a GIL this is exact only while the world is stopped. */
 static inline Py_ssize_t
 mp_object_references(PyObject *object)
 {
 #ifdef Py_GIL_DISABLED
-    (void)object;
-    return -1;
-#else
+    enum { DEFERRED = 1 << 6 }; /* _PyGC_BITS_DEFERRED */
+    if (object->ob_gc_bits & DEFERRED)
+        return -1;
+#endif
     const Py_ssize_t count = Py_REFCNT(object);
     return count >= 0 && count < (Py_ssize_t)1 << 29 ? count : -1;
+}
+
+static inline bool
+mp_object_is_immortal(PyObject *object)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return _Py_IsImmortal(object);
+#else
+    (void)object;
+    return false;
 #endif
+}
+
+/* Is the object in use and known to the collector? Without a GIL, 3.13 makes functions, classes
+ * and modules immortal when a second thread begins, and the collector forgets them. */
+static inline bool
+mp_object_is_tracked(PyObject *object)
+{
+    return PyObject_GC_IsTracked(object) || (!MP_HAS_GIL && mp_object_is_immortal(object));
 }
 
 /* What the thread's stack of frames ends in when no Python code runs. */

@@ -138,7 +138,7 @@ can_be_traversed(const struct mp_heap_type *type, PyObject *object)
 {
     if (!(type->flags & MP_TYPE_GC) || !Py_TYPE(object)->tp_traverse || !PyObject_IS_GC(object))
         return false;
-    return type->flags & MP_TYPE_ALWAYS || PyObject_GC_IsTracked(object);
+    return type->flags & MP_TYPE_ALWAYS || mp_object_is_tracked(object);
 }
 
 void
@@ -148,10 +148,10 @@ mp_heap_drain(struct mp_heap *heap)
         const uint32_t node = ++heap->scanned;
         PyObject *object = mp_heap_object(heap, node);
         heap->graph.first[node] = heap->graph.edges;
-        if (can_be_traversed(mp_heap_type_of(heap, node), object))
-            Py_TYPE(object)->tp_traverse(object, add_edge, heap);
-        else if (PyCode_Check(object))
+        if (PyCode_Check(object))
             add_code(heap, (PyCodeObject *)object);
+        else if (can_be_traversed(mp_heap_type_of(heap, node), object))
+            Py_TYPE(object)->tp_traverse(object, add_edge, heap);
         if (PyType_Check(object))
             add_subclasses(heap, (PyTypeObject *)object);
         heap->graph.first[node + 1] = heap->graph.edges;
@@ -283,7 +283,7 @@ pass(void *data)
     read_memory_map(heap);
     mp_heap_find_roots(heap);
     mp_heap_drain(heap);
-    mp_heap_each_object(add_object, heap);
+    mp_heap_each_object(heap, add_object, heap);
     if (!heap->failed && mp_tracer_is_active()) {
         mp_heap_find_blocks(heap);
         mp_heap_drain(heap);
@@ -305,7 +305,7 @@ mp_heap_run(struct mp_heap *heap, const char *own_path,
     if (mp_names_init(&heap->names) != MP_OK)
         return MP_NO_MEMORY;
     if (grow_nodes(heap) && grow_edges(heap))
-        mp_heap_in_pause(pass, &run);
+        mp_heap_in_pause(heap, pass, &run);
     if (run.status != MP_OK)
         mp_heap_free(heap);
     return run.status;

@@ -172,6 +172,19 @@ looks_like_object(const struct mp_heap *heap, uintptr_t block, uint64_t size, ui
            (size_t)mp_heap_least_size(py_type) <= block + size - at;
 }
 
+static bool
+is_of_objects(uint32_t site)
+{
+    return mp_depot_site_at(&mp_tracer.depot, site)->kind == MP_OBJ;
+}
+
+/* A bytes object may be the memory of a bytearray: see claim_bytes. */
+static bool
+may_be_of_array(PyObject *object)
+{
+    return MP_BYTEARRAY_HAS_BYTES && Py_TYPE(object) == &PyBytes_Type && Py_REFCNT(object) == 1;
+}
+
 static void
 add_buffer(struct mp_heap *heap, uint32_t site, uint64_t size, uintptr_t block)
 {
@@ -190,18 +203,40 @@ add_block(uint32_t site, uint64_t size, uintptr_t block, void *data)
     struct mp_heap *heap = data;
     if (heap->failed || is_node_at(heap, block))
         return;
-    const bool object = mp_depot_site_at(&mp_tracer.depot, site)->kind == MP_OBJ;
+    const bool object = is_of_objects(site);
     const uintptr_t last = MP_HAS_GIL ? block : block + 16;
     for (uintptr_t at = block; object && at <= last; at += 16)
         if (looks_like_object(heap, block, size, at)) {
+            if (may_be_of_array((PyObject *)at))
+                break;
             mp_heap_add(heap, (PyObject *)at);
             return;
         }
     add_buffer(heap, site, size, block);
 }
 
+/* The bytes that are the memory of bytearrays are theirs; the others are objects. */
+static void
+claim_bytes(struct mp_heap *heap)
+{
+    for (uint32_t node = 1; node <= heap->graph.nodes; node++)
+        if (PyByteArray_Check(mp_heap_object(heap, node)))
+            claim(heap, node,
+                  (uintptr_t)mp_bytearray_block((PyByteArrayObject *)mp_heap_object(heap, node)), 0);
+    for (size_t i = 0; i < heap->buffer_count && !heap->failed; i++) {
+        const struct mp_buffer *buffer = &heap->buffers[i];
+        const uintptr_t at = buffer->address;
+        if (!buffer->owner && is_of_objects(buffer->site) &&
+            looks_like_object(heap, at, buffer->size, at) && may_be_of_array((PyObject *)at))
+            mp_heap_add(heap, (PyObject *)at);
+    }
+}
+
 void
 mp_heap_find_blocks(struct mp_heap *heap)
 {
     mp_tracer_each(add_block, heap);
+    mp_heap_drain(heap);
+    if (MP_BYTEARRAY_HAS_BYTES && heap->buffer_count)
+        claim_bytes(heap);
 }

@@ -12,21 +12,30 @@ mp_heap_each_exit_handler(void (*visit)(PyObject *object, void *data), void *dat
 #if MP_HAS_GIL
 
 void
-mp_heap_each_object(void (*visit)(PyObject *object, void *data), void *data)
+mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *data), void *data)
 {
+    (void)heap;
     mp_gc_each(visit, data);
 }
 
 void
-mp_heap_in_pause(void (*pass)(void *data), void *data)
+mp_heap_count_own(const struct mp_heap *heap, uint32_t *degree)
 {
+    (void)heap;
+    (void)degree;
+}
+
+void
+mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data)
+{
+    (void)heap;
     pass(data);
 }
 
 #else
 
 /* All other threads stand still only within a visit, so the whole pass is made by the first
- * one. It starts from the roots, and from the live blocks that the trace knows. */
+ * one. What there is to visit is listed before; the list keeps it alive. */
 struct pause {
     void (*pass)(void *data);
     void *data;
@@ -41,18 +50,41 @@ pass_once(PyObject *object, void *data)
     return 0;
 }
 
-void
-mp_heap_each_object(void (*visit)(PyObject *object, void *data), void *data)
+static PyObject *
+list_objects(void)
 {
-    (void)visit;
-    (void)data;
+    PyObject *gc = PyImport_ImportModule("gc");
+    PyObject *list = gc ? PyObject_CallMethod(gc, "get_objects", NULL) : NULL;
+    Py_XDECREF(gc);
+    if (!list)
+        PyErr_Clear(); /* then what roots lead to is all there is */
+    return list;
 }
 
 void
-mp_heap_in_pause(void (*pass)(void *data), void *data)
+mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *data), void *data)
+{
+    PyObject *list = heap->everything;
+    for (Py_ssize_t i = 0; list && PyList_CheckExact(list) && i < PyList_GET_SIZE(list); i++)
+        visit(PyList_GET_ITEM(list, i), data);
+}
+
+void
+mp_heap_count_own(const struct mp_heap *heap, uint32_t *degree)
+{
+    PyObject *list = heap->everything;
+    for (Py_ssize_t i = 0; list && PyList_CheckExact(list) && i < PyList_GET_SIZE(list); i++)
+        degree[mp_heap_find(heap, (uintptr_t)PyList_GET_ITEM(list, i))]++;
+}
+
+void
+mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data)
 {
     struct pause pause = {pass, data};
+    PyObject *list = heap->everything = list_objects();
     PyUnstable_GC_VisitObjects(pass_once, &pause);
+    heap->everything = NULL;
+    Py_XDECREF(list);
 }
 
 #endif

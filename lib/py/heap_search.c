@@ -62,6 +62,7 @@ search_all(struct mp_heap *heap, struct mp_search *search, struct starts *starts
 {
     bar_own(heap, barred);
     mp_graph_in_degrees(&heap->graph, degree);
+    mp_heap_count_own(heap, degree);
     for (uint32_t kind = 0; kind <= MP_ROOT_OWN; kind++) {
         collect(heap, kind, degree, starts);
         mp_search_from(search, &heap->graph, starts->nodes, starts->count,

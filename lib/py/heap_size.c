@@ -72,7 +72,7 @@ estimate_buffers(PyObject *object)
     }
     if (PyByteArray_Check(object)) {
         const PyByteArrayObject *array = (const PyByteArrayObject *)object;
-        return untraced(array->ob_bytes, (uint64_t)array->ob_alloc);
+        return untraced(mp_bytearray_block(array), (uint64_t)mp_bytearray_block_size(array));
     }
     if (PyAnySet_Check(object)) {
         const PySetObject *set = (const PySetObject *)object;

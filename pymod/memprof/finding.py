@@ -97,7 +97,7 @@ def _leak(stack: int, points: list[tuple[int, int]], row: tuple, stacks: list[in
         last_bytes=last_bytes,
         last_blocks=last_blocks,
         bytes_per_second=slope([point[0] for point in points]) if calls > 1 else last_bytes,
-        blocks_per_second=slope([point[1] for point in points]) if calls > 1 else last_blocks,
+        blocks_per_second=pace([point[1] for point in points]) if calls > 1 else last_blocks,
         points=tuple((float(at), *point) for at, point in enumerate(points)),
         stack=stack,
         objects=objects,
@@ -115,6 +115,15 @@ def slope(values: list[int]) -> float:
     middle, mean = (count - 1) / 2, sum(values) / count
     spread = sum((at - middle) ** 2 for at in range(count))
     return sum((at - middle) * (value - mean) for at, value in enumerate(values)) / spread
+
+
+def pace(blocks: list[int]) -> float:
+    """By how many blocks each step. One block more in one of them is the table of a container,
+    which moved to a larger one there."""
+    steps = sorted(after - before for before, after in zip(blocks, blocks[1:]))
+    if len(steps) > 1 and steps[0] == steps[-2] == steps[-1] - 1:
+        return steps[0]
+    return slope(blocks)
 
 
 def grows(values: list[int]) -> bool:

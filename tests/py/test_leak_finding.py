@@ -11,6 +11,7 @@ import pytest
 from conftest import run_plain
 
 import memprof
+from memprof import finding
 
 KEPT: list = []
 
@@ -89,6 +90,17 @@ def test_trace_under_way_goes_on():
     memprof.start()
     assert memprof.find_leaks(leak).leaks
     assert memprof.is_tracing()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [
+        ([1, 2, 3, 4, 5, 6], 1), ([0, 1, 2, 3, 5, 6], 1), ([0, 2, 4, 6, 9, 11], 2),
+        ([0, 1, 3], 1), ([0, 3], 3), ([0, 1, 3, 4, 6, 7], pytest.approx(1.46, abs=0.01)),
+    ],
+)  # fmt: skip
+def test_pace_leaves_out_the_table_of_a_container(blocks, expected):
+    assert finding.pace(blocks) == expected
 
 
 # ---- assert_no_leaks -----------------------------------------------------------------------------

@@ -225,8 +225,8 @@ def test_text_report_of_a_leak(written):
     assert lines[0] == ""
     assert re.match(r"Leaks: \d+ grew through the whole run \([\d.]+ s\) and", lines[1])
     first = next(at for at, line in enumerate(lines) if line.startswith("1. "))
-    assert re.match(
-        r"1\. [\d,]+ __main__\.Connection objects \(\+[\d,]+/s, \d+ KiB retained\)$", lines[first]
+    assert re.match(  # the block of a tuple from CPython's free list may have come from that line
+        r"1\. [\d,]+ __main__\.Connection(, 1 tuple)? objects \(\+[\d,]+/s, \d+ KiB retained\)$", lines[first]
     )
     assert re.match(r"     born   \S*leaking\.py:\d+ in instances_in_a_class_attribute  <-  ", lines[first + 1])
     assert lines[first + 2].strip() == "Connection(step)"

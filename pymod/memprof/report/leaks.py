@@ -68,8 +68,13 @@ def _unit(report: LeakReport) -> str:
 
 
 def _objects_per_block(leak: Leak) -> float:
-    """An object may have blocks beside it, and its container's table may be among them."""
-    return leak.objects / max(leak.live_blocks, leak.objects) if leak.objects else 1
+    """An object may have blocks beside it; a block or two more are their container's table."""
+    if not leak.objects or leak.objects >= leak.live_blocks:
+        return 1
+    each = max(round(leak.live_blocks / leak.objects), 1)
+    if abs(leak.live_blocks - each * leak.objects) <= 2:
+        return 1 / each
+    return leak.objects / leak.live_blocks
 
 
 def name_objects(leak: Leak) -> str:
