@@ -316,6 +316,33 @@ mp_activation_line(struct mp_thread *self, const char *frame, const PyCodeObject
         line_of_many(self, frame, code, line);
 }
 
+bool
+mp_activation_jump(struct mp_thread *self, const char *frame, PyCodeObject *code, int from, int to)
+{
+    if (!mp_activation_is_top(self, frame) && !uncover(self, frame))
+        return true;
+    struct activations *all = self->activations;
+    struct activation *top = &all->stack[all->count - 1];
+    if (MP_UNLIKELY(top->loop != from)) {
+        if (PyCode_Addr2Line(code, from) != PyCode_Addr2Line(code, to))
+            return false;
+        top->loop = from;
+    }
+    /* an event of the line at the jump's target goes on with it */
+    const uintptr_t before_target =
+        mp_code_start((const PyCodeObject *)code, mp_frame_ip(frame)) + (uintptr_t)to - 1;
+    for (struct activation *it = top; it >= all->stack && it->frame == frame; it--)
+        if (is_valid(it) && it->slot) {
+            struct mp_line_slot *slot = it->slot;
+            charge(all, it, &self->meter);
+            begin(all, it, &self->meter, slot);
+            add(&slot->hits, 1);
+            it->ip = before_target;
+        }
+    reset_high(&self->meter);
+    return true;
+}
+
 void
 mp_activation_rebase(struct mp_thread *self)
 {

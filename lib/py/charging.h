@@ -31,6 +31,7 @@ struct activation {
     struct mp_lines *lines;     /* one reference */
     struct mp_line_slot *slots; /* of the thread, the first one is for the line `first` */
     int first, count;
+    int loop;                   /* offset of a jump to the same line; 0: not known */
     struct reading *reading;    /* of resident memory, as `lines` wants it */
     struct mp_line_slot *slot;  /* the line it stands on; NULL: none that is counted */
     int64_t entry;              /* the thread's level when it began */

@@ -59,6 +59,31 @@ on_line(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUSED
     Py_RETURN_NONE;
 }
 
+static PyObject *disable; /* sys.monitoring's word for: do not tell of this place again */
+
+/* As begin_event, for two numbers: the interpreter makes that of the target first. */
+static struct mp_thread *
+begin_jump(const PyObject *from, const PyObject *to)
+{
+    struct mp_thread *self = mp_thread_self();
+    const bool is_made = self && self->meter.last == (uintptr_t)from;
+    if (begin_event(from) && is_made && from != to)
+        self->meter.last = (uintptr_t)to;
+    return begin_event(to);
+}
+
+/* (code, offset, offset of the target). No line event tells of a jump back within a line. */
+static PyObject *
+on_jump(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUSED(count))
+{
+    const long from = PyLong_AsLong(args[1]), to = PyLong_AsLong(args[2]);
+    struct mp_thread *self = to < from ? begin_jump(args[1], args[2]) : NULL;
+    if (to > from || (self && !mp_activation_jump(self, own_frame(), (PyCodeObject *)args[0],
+                                                  (int)from, (int)to)))
+        return Py_NewRef(disable);
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 leave(PyObject *const *args, bool suspended)
 {
@@ -84,7 +109,8 @@ on_yield(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUSE
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
 
 static PyMethodDef methods[] = {METHOD(on_start), METHOD(on_resume), METHOD(on_line),
-                                METHOD(on_end), METHOD(on_yield)};
+                                METHOD(on_end), METHOD(on_yield),
+                                METHOD(on_jump)};
 
 /* `local` events are set on the code; the others can only be set for all code, and happen where
  * an exception leaves a function or is thrown into a generator. */
@@ -95,8 +121,8 @@ static const struct event {
 } events[] = {
     {"PY_START", &methods[0], true}, {"PY_RESUME", &methods[1], true},
     {"LINE", &methods[2], true},     {"PY_RETURN", &methods[3], true},
-    {"PY_YIELD", &methods[4], true}, {"PY_UNWIND", &methods[3], false},
-    {"PY_THROW", &methods[1], false},
+    {"PY_YIELD", &methods[4], true}, {"JUMP", &methods[5], true},
+    {"PY_UNWIND", &methods[3], false}, {"PY_THROW", &methods[1], false},
 };
 enum { EVENTS = sizeof events / sizeof *events };
 
@@ -201,7 +227,8 @@ open_tool(void)
     tool = monitoring() ? claim_tool() : -1;
     if (tool < 0)
         return -1;
-    int failed = 0;
+    Py_XSETREF(disable, PyObject_GetAttrString(monitoring(), "DISABLE"));
+    int failed = !disable;
     for (int i = 0; i < EVENTS && !failed; i++)
         failed = register_callback(&events[i], true);
     const long global = failed ? -1 : set_of(false);

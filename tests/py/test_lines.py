@@ -72,12 +72,39 @@ def test_jumps_within_a_line_are_no_hits():
     rows = marked(prof, loop)
     assert rows["jumps"].hits == 10
     assert rows["for"].hits == 11
-    # from 3.12 on the interpreter tells of such a loop once
-    assert rows["loop"].hits in ((1, 9) if sys.version_info >= (3, 12) else (9,))
+    assert rows["loop"].hits == 9
     with profiling(one_line) as prof:
         for i in range(5):
             one_line(i)
     assert [row["hits"] for row in prof.rows()] == [5]
+
+
+def test_each_turn_of_a_loop_on_one_line_is_a_hit():
+    def loops(n):
+        for i in range(n): x = bytes(967)  # noqa: E701 # for
+        while i: i -= 1; x = bytes(967)  # noqa: E701,E702 # while
+        for i in range(n):  # outer
+            for _ in range(3): x = i  # noqa: E701 # inner
+        return x
+
+    lines = loops.__code__.co_firstlineno
+    with profiling(loops) as prof:
+        for _ in range(5):
+            loops(200)  # integers that exist
+    rows = marked(prof, loops)
+    check(rows["for"], 5 * 201, allocated=5 * 200 * 1000)
+    check(rows["while"], 5 * 199, allocated=5 * 199 * 1000)
+    check(rows["outer"], 5 * 201, allocated=0)
+    check(rows["inner"], 5 * 200 * 4)
+    far = {}
+    source = "\n" * lines + "def far(n):\n" + "    n += 1\n" * 400 + "    while n > 401: n -= 1\n"
+    exec(compile(source, "far.py", "exec"), far)
+    with profiling(far["far"]) as prof:
+        far["far"](5000)
+    last = prof.rows()[-1]
+    assert last["hits"] == 5000 - 1 and last["allocated"] - last["freed"] <= SLACK, last
+    # the integers that the loop makes, no more
+    assert last["allocated"] <= 33 * 5000 + SLACK
 
 
 one_line = lambda n: n and 3 or 4  # noqa: E731
