@@ -96,7 +96,7 @@ check-c: $(C_TEST_BINARIES) ## C suites only
 	@set -e; for t in $^; do CMOCKA_MESSAGE_OUTPUT=stdout $$t; done
 
 $O/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(LIB_OBJECTS)
-	$(SAY) "  cc $<"; $(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -Ilib $< $(LIB_OBJECTS) -lcmocka -o $@
+	$(SAY) "  cc $<"; $(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -Ilib $< $(LIB_OBJECTS) -lcmocka -lm -o $@
 
 check-asan check-ubsan check-tsan: check-%:  ## C suites under a sanitizer
 	$(MAKE) check-c SANITIZE=-$(patsubst asan,address,$(patsubst ubsan,undefined,$(patsubst tsan,thread,$*)))

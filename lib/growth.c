@@ -10,17 +10,19 @@ struct plan {
     size_t window_end[MP_GROWTH_WINDOWS]; /* one past the last checkpoint of each */
 };
 
+enum { LAST = MP_GROWTH_WINDOWS - 1, TWO_THIRDS = MP_GROWTH_WINDOWS * 2 / 3, QUARTERS = 4 };
+
 /* What a stack had in the judged part of the run. */
 struct levels {
     struct mp_counts low[MP_GROWTH_WINDOWS]; /* lowest level of each window, and when */
     uint64_t low_time[MP_GROWTH_WINDOWS];
+    uint64_t quarter_bytes[QUARTERS + 1];    /* lowest level about the ends of the quarters */
+    uint64_t quarter_blocks[QUARTERS + 1];
     uint64_t high;                           /* highest level of all */
     uint64_t fall;                           /* the largest one from a high to a later low */
     bool early;                              /* it was there in the first two thirds */
     bool changed;                            /* it had two levels, in the warm-up or later */
 };
-
-enum { LAST = MP_GROWTH_WINDOWS - 1, TWO_THIRDS = MP_GROWTH_WINDOWS * 2 / 3 };
 
 static void
 cut_windows(struct plan *plan)
@@ -91,6 +93,26 @@ measure_window(const struct plan *plan, uint32_t stack, size_t window, struct le
     }
 }
 
+/* All equally far apart, up to the last window. */
+static void
+measure_quarters(const struct plan *plan, uint32_t stack, struct levels *levels)
+{
+    const size_t count = plan->series->count, judged = count - plan->first;
+    const size_t width = judged / MP_GROWTH_WINDOWS, apart = (judged - width) / QUARTERS;
+    for (size_t q = 0; q <= QUARTERS; q++) {
+        const size_t begin = count - width - apart * (QUARTERS - q);
+        struct mp_counts low = {UINT64_MAX, UINT64_MAX};
+        for (size_t at = begin; at < begin + width; at++) {
+            const struct mp_point point =
+                mp_checkpoint_find(&plan->series->checkpoints[at], stack);
+            low.bytes = point.bytes < low.bytes ? point.bytes : low.bytes;
+            low.blocks = point.blocks < low.blocks ? point.blocks : low.blocks;
+        }
+        levels->quarter_bytes[q] = low.bytes;
+        levels->quarter_blocks[q] = low.blocks;
+    }
+}
+
 /* Did it ever have another level than the one it came with? */
 static bool
 has_changed(const struct mp_series *series, uint32_t stack)
@@ -111,29 +133,55 @@ measure(const struct plan *plan, const struct mp_growth *row, struct levels *lev
     memset(levels, 0, sizeof *levels);
     for (size_t window = 0; window < MP_GROWTH_WINDOWS; window++)
         measure_window(plan, row->stack, window, levels);
+    measure_quarters(plan, row->stack, levels);
     note_level(levels, row->live.bytes);
     levels->changed = has_changed(plan->series, row->stack);
 }
 
 /* ---- the verdict --------------------------------------------------------------------- */
 
-static bool
-slows_down(uint64_t first, uint64_t middle, uint64_t later, uint64_t last)
+static double
+square_root(double x)
 {
-    const int64_t before = (int64_t)(middle - first), after = (int64_t)(last - later);
+    double root = x > 1 ? x : 1;
+    for (int i = 0; i < 60 && root * root > x; i++)
+        root = (root + x / root) / 2;
+    return root;
+}
+
+/* Has a growth that has lost pace stopped losing it? What fills up loses the same part of its
+ * pace in equal times: as much from the third quarter to the last as half the loss from one half
+ * to the other says. A leak that became slower goes on beyond that, by more than chance. */
+static bool
+goes_on(const uint64_t level[QUARTERS + 1])
+{
+    const double first = (double)level[2] - (double)level[0];
+    const double third = (double)level[3] - (double)level[2];
+    const double last = (double)level[4] - (double)level[3];
+    if (first <= 0 || third <= 0 || last <= 0)
+        return false;
+    const double ratio = (third + last) / first, expected = third * square_root(ratio);
+    const double noise = square_root(last + ratio * third);
+    return last > expected + 3 * noise && last * 100 > expected * MP_GROWTH_MORE;
+}
+
+static bool
+slows_down(const uint64_t level[QUARTERS + 1])
+{
+    const int64_t before = (int64_t)(level[2] - level[0]), after = (int64_t)(level[4] - level[2]);
     return after * 100 < before * MP_GROWTH_SLOWER;
 }
 
 /* What warms up rises less and less; a leak goes on. By blocks too, where there are many: the
  * bytes may have the table of a container among them, which grows in leaps. */
 static bool
-is_levelling_off(const struct mp_counts *low)
+is_levelling_off(const struct levels *levels)
 {
-    const struct mp_counts *a = &low[0], *b = &low[LAST / 2], *c = &low[LAST - LAST / 2],
-                           *d = &low[LAST];
-    return slows_down(a->bytes, b->bytes, c->bytes, d->bytes) ||
-           (d->blocks >= a->blocks + MP_GROWTH_MANY &&
-            slows_down(a->blocks, b->blocks, c->blocks, d->blocks));
+    const uint64_t *blocks = levels->quarter_blocks;
+    const bool many = blocks[QUARTERS] >= blocks[0] + MP_GROWTH_MANY;
+    if (!slows_down(levels->quarter_bytes) && !(many && slows_down(blocks)))
+        return false;
+    return !many || !goes_on(blocks);
 }
 
 static bool
@@ -151,7 +199,8 @@ is_steady(const struct levels *levels, const struct mp_counts *live)
             return false;
         rises += step > 0;
     }
-    return rises * 10 >= LAST * 6 && !is_levelling_off(low) && live->bytes >= low[0].bytes + (uint64_t)growth / 2;
+    return rises * 10 >= LAST * 6 && !is_levelling_off(levels) &&
+           live->bytes >= low[0].bytes + (uint64_t)growth / 2;
 }
 
 /* ---- growth in a few large steps ---------------------------------------------------------- */

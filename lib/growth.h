@@ -15,10 +15,17 @@
  * windows of as many checkpoints each (they are evenly spaced), and of each window only the lowest level counts, so that what
  * comes and goes within a window (buffers, caches that are emptied, garbage that
  * waits for the collector) is not seen as growth. STEADY needs a rise from window
- * to window in most of them, some of it in the last third and at half of the
- * pace before or faster (what warms up rises less and less), no fall of more than a
+ * to window in most of them, some of it in the last third, no fall of more than a
  * tenth of the growth, and half of the growth alive at the end, which the caller
  * measures after the program and a collection are over.
+ *
+ * And it must not level off. A bounded thing (a cache that fills up) loses the same part
+ * of its pace in equal times. Growth that keeps half of its pace from the first half of what
+ * is judged to the second cannot be told from one that goes on, and counts as such. Growth that
+ * has lost more goes on only if the last quarter has more of it than such a bounded thing would
+ * have, given what the third had: by a fifth, and by three times what chance would make of so many
+ * blocks. That is a leak that became slower but never stops; one that became so in the last half
+ * needs a longer run.
  *
  * Large blocks rise in few windows only. There each lasting rise is looked at: four or more
  * are steady growth when each lasts as long as its size lets expect (size by time until
@@ -40,6 +47,7 @@ enum {
     MP_GROWTH_CHECKPOINTS = 12,     /* fewer: too short to judge */
     MP_GROWTH_WINDOWS = 8,
     MP_GROWTH_SLOWER = 50,          /* percent: growth that has so much of its pace left levels off */
+    MP_GROWTH_MORE = 120,           /* percent of a bounded thing's pace: beyond it growth goes on */
     MP_GROWTH_MANY = 8,             /* more blocks than these are judged by their number too */
     MP_GROWTH_STEPS = 4,            /* fewer lasting rises say nothing */
     MP_GROWTH_PACE = 3,             /* fastest by slowest of regular steps */

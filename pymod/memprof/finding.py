@@ -127,19 +127,22 @@ def pace(blocks: list[int]) -> float:
 
 
 def grows(values: list[int]) -> bool:
-    """Does a level rise call by call? Most of the way up in a third of the calls or more, in
-    the second half at half the pace of the first or faster, and without a fall to speak of: what
-    is filled once (a cache) or leaps now and then (a table) does not."""
+    """Does a level rise call by call? Most of the way up in a third of the calls or more, and
+    without a fall to speak of; in the second half at half the pace of the first or faster, or with
+    each of its calls, no slower at the end. What is filled once (a cache) or leaps now and then
+    (a table) does not."""
     growth = values[-1] - values[0]
     steps = [after - before for before, after in zip(values, values[1:])]
     half = len(steps) // 2
-    first, second = sum(steps[:half]), sum(steps[len(steps) - half :])
+    first, late = sum(steps[:half]), steps[len(steps) - half :]
+    quarter = max(half // 2, 1)
+    goes_on = min(late) > 0 and sum(late[-quarter:]) * 4 >= sum(late[:quarter]) * 3
     rises = sum(step > 0 for step in steps)
     largest = max(steps)
     return (
         growth > 0
         and rises * 3 >= len(steps)
-        and second * 2 >= first
+        and (sum(late) * 2 >= first or goes_on)
         and min(steps) * 10 >= -growth
         and (largest * 2 <= growth or len(steps) < 4)
     )

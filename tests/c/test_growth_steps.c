@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "test.h"
 
+#include <math.h>
+
 #include "make_history.h"
 
 static uint64_t four_blocks(size_t i, size_t n) { return (1 + i * 4 / n) * MB; }
@@ -115,6 +117,93 @@ cache_that_fills_up_ever_slower_is_no_leak(void **state)
         assert_int_equal(judge(filling_up, n, filling_up(n - 1, n)).verdict, MP_FLAT);
 }
 
+/* ---- slower and slower ------------------------------------------------------------------- */
+
+enum { OBJECTS = 3000 };
+
+/* Objects of 100 bytes; `part` thousandths of them. */
+static uint64_t objects(double part) { return (uint64_t)(part * OBJECTS) * 100 + 100; }
+static double part_of(size_t i, size_t n) { return (double)(i + 1) / (double)n; }
+
+static uint64_t as_root(size_t i, size_t n) { return objects(sqrt(part_of(i, n))); }
+static uint64_t third(size_t i, size_t n) /* busy first, then a third of the pace */
+{
+    const double at = part_of(i, n);
+    return objects(at < 0.45 ? at : 0.45 + (at - 0.45) / 3);
+}
+static uint64_t trickle(size_t i, size_t n) /* a cache fills up; something leaks beside it */
+{
+    return objects(1 - exp(-12 * part_of(i, n)) + 0.3 * part_of(i, n));
+}
+
+static uint64_t fills(double times, size_t i, size_t n) { return objects(1 - exp(-times * part_of(i, n))); }
+static uint64_t fills_3(size_t i, size_t n) { return fills(3, i, n); }
+static uint64_t fills_4(size_t i, size_t n) { return fills(4, i, n); }
+static uint64_t fills_8(size_t i, size_t n) { return fills(8, i, n); }
+static uint64_t full_at_half(size_t i, size_t n)
+{
+    const double at = part_of(i, n);
+    return objects(at < 0.5 ? at : 0.5);
+}
+
+static void
+leak_that_became_slower_is_steady(void **state)
+{
+    (void)state;
+    level *const levels[] = {as_root, third, trickle};
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++)
+        for (size_t n = 40; n <= MP_CHECKPOINTS; n++) {
+            const enum mp_verdict verdict = judge(levels[l], n, levels[l](n - 1, n)).verdict;
+            if (verdict != MP_STEADY)
+                fail_msg("curve %zu, %zu checkpoints: %d", l, n, (int)verdict);
+        }
+}
+
+static void
+bounded_thing_is_no_leak(void **state)
+{
+    (void)state;
+    level *const levels[] = {fills_3, fills_4, fills_8, full_at_half};
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++)
+        for (size_t n = 40; n <= MP_CHECKPOINTS; n++) {
+            const enum mp_verdict verdict = judge(levels[l], n, levels[l](n - 1, n)).verdict;
+            if (verdict == MP_STEADY)
+                fail_msg("curve %zu, %zu checkpoints", l, n);
+        }
+}
+
+/* Random keys of a cache of 400, three times as many draws: chance must not look like a leak. */
+static unsigned seed;
+
+static uint64_t
+coupons(size_t i, size_t n)
+{
+    static uint64_t found[MP_CHECKPOINTS];
+    bool seen[400] = {false};
+    uint64_t random = seed * 2654435761u + 1, count = 0;
+    for (size_t draw = 0; i == 0 && draw < 1200; draw++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        const size_t key = (random >> 33) % 400;
+        count += !seen[key];
+        seen[key] = true;
+        found[draw * n / 1200] = count;
+    }
+    return found[i] * 100;
+}
+
+static void
+chance_is_no_leak(void **state)
+{
+    (void)state;
+    int wrong = 0;
+    for (seed = 0; seed < 400; seed++) {
+        coupons(0, MP_CHECKPOINTS);
+        wrong += judge(coupons, MP_CHECKPOINTS, 40000).verdict == MP_STEADY;
+    }
+    if (wrong > 8) /* one in fifty */
+        fail_msg("%d of 400", wrong);
+}
+
 int
 main(void)
 {
@@ -124,6 +213,9 @@ main(void)
         cmocka_unit_test(a_few_large_blocks_are_steady),
         cmocka_unit_test(table_that_doubles_for_its_contents_is_told_apart),
         cmocka_unit_test(cache_that_fills_up_ever_slower_is_no_leak),
+        cmocka_unit_test(leak_that_became_slower_is_steady),
+        cmocka_unit_test(bounded_thing_is_no_leak),
+        cmocka_unit_test(chance_is_no_leak),
     };
     return RUN_TESTS(tests);
 }

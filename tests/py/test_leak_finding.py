@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gc
 import pickle
+from itertools import accumulate
 
 import pytest
 from conftest import run_plain
@@ -247,3 +248,18 @@ def test_comparison_with_object_types(key):
     assert all(not row.types for row in after.compare_to(memprof.take_snapshot(), key))
     backwards = before.compare_to(after, key)
     assert [row.types[f"{__name__}.Session"] for row in backwards if row.types.get(f"{__name__}.Session")] == [-40]
+
+
+@pytest.mark.parametrize(
+    ("steps", "leaks"),
+    [
+        ([10] * 12, True),
+        ([30] * 4 + [5] * 8, True),  # slower, but with every call
+        ([30, 20, 14, 10, 7, 5, 3, 2, 1, 1, 0, 0], False),  # a cache that fills up
+        ([30, 20, 14, 10, 7, 5, 4, 3, 2, 2, 1, 1], False),
+        ([0, 0, 0, 0, 0, 900, 0, 0, 0, 0, 0, 0], False),  # a table that is made larger
+        ([0] * 12, False),
+    ],
+)
+def test_growth_by_calls(steps, leaks):
+    assert finding.grows(list(accumulate(steps, initial=100))) == leaks
