@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from conftest import run_plain
+from conftest import FREE_THREADED, run_plain
 from lines_helpers import MB, SLACK, check, is_about, marked, profiling
 
 import memprof
@@ -56,8 +56,9 @@ def test_hits_of_a_long_loop_are_exact_and_small_allocations_add_up():
     with profiling(loop) as prof:
         loop()
     rows = marked(prof, loop)
+    size = sys.getsizeof(bytes(967))
     check(rows["for"], 20_001)
-    check(rows["body"], 20_000, allocated=20_000 * 1000, freed=19_999 * 1000, peak=2000)
+    check(rows["body"], 20_000, allocated=20_000 * size, freed=19_999 * size, peak=2 * size)
 
 
 def test_jumps_within_a_line_are_no_hits():
@@ -133,7 +134,7 @@ def test_lines_beyond_256_cost_nothing_either():
     assert sorted(rows) == [70_001, 70_002, 70_003]
     assert rows[70_003]["hits"] == 5000
     for row in rows.values():
-        assert row["allocated"] <= 5000 * 33 and abs(row["net"]) <= SLACK, row
+        assert row["allocated"] <= 5000 * (sys.getsizeof(70_000) + 5) and abs(row["net"]) <= SLACK, row
     assert rows[70_003]["allocated"] <= SLACK and rows[70_003]["freed"] <= SLACK
     assert _core.check() is None
 
@@ -333,8 +334,10 @@ def test_resident_memory_follows_what_is_touched():
     measures = prof.measures(prof.functions[0])
     rows = marked(prof, touches)
     up, down = (measures[rows[mark].line][0] for mark in ("touched", "given back"))
-    assert 63 < up < 67 and -67 < down < -63
-    assert rows["touched"].rss - rows["given back"].rss > 60 * 2**20
+    assert 63 < up < 67
+    if not FREE_THREADED:  # mimalloc gives it back later
+        assert -67 < down < -63
+        assert rows["touched"].rss - rows["given back"].rss > 60 * 2**20
     baseline = prof.functions[0].core.baseline()
     assert abs(rows["touched"].rss - baseline - 64 * 2**20) < 2 * 2**20
 

@@ -254,7 +254,8 @@ def test_threads_have_their_own_activations():
         for thread in threads:
             thread.join()
     rows = marked(prof, work)
-    check(rows["x"], 80, allocated=20 * MB, freed=19 * MB, peak=0.8 * MB)
+    check(rows["x"], 80, allocated=20 * MB, freed=19 * MB)
+    assert 0.8 * MB <= rows["x"].peak < 0.84 * MB  # locks may be among it
     check(rows["end"], 4)
 
 

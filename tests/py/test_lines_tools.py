@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+from importlib.util import find_spec
 
 import pytest
 from conftest import environment, run, run_memprof, run_on_a_terminal, run_plain
@@ -108,6 +109,8 @@ def test_coverage_sees_the_same_lines(core, tmp_path):
     pytest.importorskip("coverage")
     if core == "sysmon" and sys.version_info < (3, 12):
         pytest.skip("sys.monitoring is of 3.12")
+    if core == "ctrace" and not find_spec("coverage.tracer"):
+        pytest.skip("coverage has no C tracer for this Python")
     (tmp_path / "mod.py").write_text(
         "def f(n):\n    if n:\n        x = 1\n    else:\n        x = 2\n    return g(x)\n"
         "def g(x):\n    return x\ndef never():\n    return 0\n"

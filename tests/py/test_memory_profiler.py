@@ -7,7 +7,7 @@ import sys
 import tarfile
 
 import pytest
-from conftest import PYMOD, ROOT, environment, run, run_plain
+from conftest import FREE_THREADED, GIVES_BACK, PYMOD, ROOT, environment, run, run_plain
 
 MODULE = "memprof.compat.memory_profiler"
 
@@ -54,7 +54,7 @@ def their_tests():
 
 
 def with_shim(tests):
-    return environment(PYTHONPATH=f"{tests.parents[1] / 'shim'}:{PYMOD}")
+    return environment(PYTHONPATH=f"{tests.parents[1] / 'shim'}:{PYMOD}", **GIVES_BACK)
 
 
 @pytest.mark.parametrize("name", DIRECT)
@@ -197,6 +197,9 @@ def reproduce(code, tmp_path):
     return results
 
 
+# Without a GIL, mimalloc gives memory back later, and theirs shows nothing below zero.
+
+
 def test_issue_9_a_function_that_is_called_twice(tmp_path):
     code = """
 def twice(n):
@@ -210,7 +213,7 @@ def main(prof):
     return increments(prof)
 """
     theirs, ours = reproduce(code, tmp_path)
-    assert theirs["y"][0] < -50  # nothing is freed on that line
+    assert theirs["y"][0] < -50 or FREE_THREADED  # nothing is freed on that line
     assert abs(ours["y"][0]) < 1 and abs(ours["return"][0]) < 1 and 60 < ours["x"][0] < 63
 
 
@@ -239,7 +242,7 @@ def main(prof):
 
 def test_issue_226_negative_increments_in_a_loop(tmp_path):
     theirs, ours = reproduce(LOOP, tmp_path)
-    assert theirs["for"][0] < -50
+    assert theirs["for"][0] < -50 or FREE_THREADED
     assert abs(ours["for"][0]) < 1
     assert -1 < ours["x"][0] < 62
 
@@ -248,7 +251,7 @@ def test_issue_317_increments_larger_than_all_there_is(tmp_path):
     code = LOOP.replace("(60, 20, 1)", "(60,) + (1,) * 40")
     theirs, ours = reproduce(code, tmp_path)
     most = max(values[1] for values in theirs.values())
-    assert theirs["for"][0] < -10 * most  # gigabytes, in a process of a hundred megabytes
+    assert theirs["for"][0] < -10 * most or FREE_THREADED  # gigabytes, in a process of a hundred megabytes
     assert abs(ours["for"][0]) < 2 and abs(ours["x"][0]) < 62
 
 
@@ -269,7 +272,7 @@ def main(prof):
     return increments(prof)
 """
     theirs, ours = reproduce(code, tmp_path)
-    truth = 40_000 * (16 + 8) / 2**20
+    truth = 40_000 * (sys.getsizeof(object()) + 8) / 2**20
     assert theirs["twos"][0] < truth * 0.6
     assert abs(ours["twos"] - truth) < truth * 0.1
 
@@ -289,7 +292,7 @@ def main(prof):
     return increments(prof)
 """
     theirs, ours = reproduce(code, tmp_path)
-    truth = 20_000 * 233 / 2**20
+    truth = 20_000 * sys.getsizeof(bytes(200)) / 2**20
     assert theirs["kept"][0] < truth / 2
     assert truth < ours["kept"] < truth * 1.6  # with the list, at each size that it had
 
