@@ -244,7 +244,7 @@ def test_issue_226_negative_increments_in_a_loop(tmp_path):
     theirs, ours = reproduce(LOOP, tmp_path)
     assert theirs["for"][0] < -50 or FREE_THREADED
     assert abs(ours["for"][0]) < 1
-    assert -1 < ours["x"][0] < 62
+    assert -1 < ours["x"][0] < (82 if FREE_THREADED else 62)  # all three blocks
 
 
 def test_issue_317_increments_larger_than_all_there_is(tmp_path):
