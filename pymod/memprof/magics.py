@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import builtins
 import contextlib
 import gc
@@ -12,11 +13,12 @@ import io
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 
-from . import _core, measuring, tracing, wrapping
+from . import _core, awaiting, measuring, tracing, wrapping
 from .lines import LineProfiler, quiet
 from .report import console, html_sites, summary
 from .report import lines as lines_report
@@ -99,21 +101,45 @@ class MemprofMagics(Magics):
             self._add_function(prof, name)
         for name in options.get("m", []):
             self._add_module(prof, name)
-        code, namespace = self._compile(statement), self.shell.user_ns
-        message = ""
+        code = self._compile(statement)
+        return self._run(code, lambda: self._profiling(prof, options),
+                         lambda _: prof if "r" in options else None)  # fmt: skip
+
+    @contextlib.contextmanager
+    def _profiling(self, prof: LineProfiler, options: dict):
+        message, cancelled = "", None
         try:
             with _builtin_profile(prof), prof:
-                exec(code, self.shell.user_global_ns, namespace)
+                yield
         except SystemExit:
             message = "*** SystemExit exception caught in code being profiled."
         except KeyboardInterrupt:
             message = "*** KeyboardInterrupt exception caught in code being profiled."
+        except asyncio.CancelledError as error:  # how code that awaits is interrupted
+            message = "*** the code being profiled was cancelled."
+            cancelled = error
         self._show_lines(prof, "p" in options)
         if message:
             print(message)
         for path in options.get("T", []):
             self._write(path, prof, "p" in options, message)
-        return prof if "r" in options else None
+        if cancelled is not None:
+            raise cancelled
+
+    def _run(self, code, manager, result):
+        """Run code in what ``manager`` gives; ``result`` is asked with that."""
+        spaces = self.shell.user_global_ns, self.shell.user_ns
+
+        async def awaited():
+            with manager() as managed:
+                await eval(code, *spaces)
+            return result(managed)
+
+        if awaiting.does_await(code):
+            return awaiting.run(self.shell, awaited)
+        with manager() as managed:
+            exec(code, *spaces)
+        return result(managed)
 
     def _parse(self, line: str, options: str, magic: str) -> tuple[dict, str]:
         """{option: [values]} and the statement, as it was typed."""
@@ -153,7 +179,7 @@ class MemprofMagics(Magics):
         with quiet():
             text = self.shell.transform_cell(statement)
             name = self.shell.compile.cache(text, self.shell.execution_count, raw_code=statement)
-            return compile(text, name, "exec")
+            return awaiting.compile_code(text, name)
 
     def _show_lines(self, prof: LineProfiler, is_compatible: bool) -> None:
         with quiet():
@@ -211,16 +237,38 @@ class MemprofMagics(Magics):
         timeout = number("t", float, 0.0)
         interval = number("i", float, 0.1)
         code = self._compile(statement)
-        exec(self._compile(setup), self.shell.user_global_ns, self.shell.user_ns)
+        spaces = self.shell.user_global_ns, self.shell.user_ns
+        exec(self._compile(setup), *spaces)
         result = measuring.MemitResult(repeat, timeout or None, interval, "c" in options)
-        end = time.monotonic() + timeout
-        for _ in range(repeat):
+        runs = self._runs(code, result)
+
+        async def awaited():
+            for measured in runs:
+                with measured:
+                    await eval(code, *spaces)
+            return self._say(result, options)
+
+        if awaiting.does_await(code):
+            return awaiting.run(self.shell, awaited)
+        for measured in runs:
+            with measured:
+                exec(code, *spaces)
+        return self._say(result, options)
+
+    @staticmethod
+    def _runs(code, result: measuring.MemitResult) -> Iterator[measuring.Measuring]:
+        """One for each run, until there are enough or it is late."""
+        end = time.monotonic() + (result.timeout or 0)
+        for _ in range(result.repeat):
             gc.collect()
-            result.add(measuring.run_code(
-                code, self.shell.user_global_ns, self.shell.user_ns, interval, "c" in options
-            ))  # fmt: skip
-            if timeout and time.monotonic() >= end:
+            measured = measuring.Measuring(code, result.interval, result.include_children)
+            yield measured
+            result.add(measured.measure)
+            if result.timeout and time.monotonic() >= end:
                 break
+
+    @staticmethod
+    def _say(result: measuring.MemitResult, options: dict):
         if "q" not in options:
             print(result)
         return result if "o" in options else None
@@ -259,20 +307,38 @@ class MemprofMagics(Magics):
         if by not in ("line", "file", "function", "stack") or metric not in METRICS:
             raise UsageError(f"%%memprof: no such option: -b {by} -m {metric}")
         body, last = self._parts_of_cell(cell)
-        value = None
-        was_tracing = tracing.is_tracing()
-        if was_tracing:
+        if tracing.is_tracing():
             print("memprof is tracing already: the numbers are those of the whole trace")
-        with tracing.trace() as trace:
+        spaces = self.shell.user_global_ns, self.shell.user_ns
+
+        async def awaited():
+            with self._tracing(by, metric, top):
+                value = eval(body, *spaces)
+                if value is not None:
+                    await value
+                value = eval(last, *spaces) if last is not None else None
+                if last is not None and awaiting.does_await(last):
+                    value = await value
+            return value
+
+        if any(code is not None and awaiting.does_await(code) for code in (body, last)):
+            return awaiting.run(self.shell, awaited)
+        value = None
+        with self._tracing(by, metric, top):
             _core.run_code(body, self.shell.user_ns)
             if last is not None:
-                value = eval(last, self.shell.user_global_ns, self.shell.user_ns)
+                value = eval(last, *spaces)
+        return value
+
+    @contextlib.contextmanager
+    def _tracing(self, by: str, metric: str, top: int):
+        with tracing.trace() as trace:
+            yield
         with quiet():
             _Report(
                 summary.top_lines(trace.snapshot, by, metric, top),
                 html_sites.document_part(trace.snapshot, by, metric, top),
             ).show(self.shell)
-        return value
 
     def _parts_of_cell(self, cell: str):
         """The cell's code, and that of its last expression or None. The source can be shown."""
@@ -282,8 +348,20 @@ class MemprofMagics(Magics):
             tree = ast.parse(text, name)
             last = None
             if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(cell):
-                last = compile(ast.Expression(tree.body.pop().value), name, "eval")
-            return compile(tree, name, "exec"), last
+                last = awaiting.compile_code(ast.Expression(tree.body.pop().value), name, "eval")
+            return awaiting.compile_code(tree, name), last
+
+    # ---- top-level await in a kernel
+
+    def code_of(self, magic: str, arguments: list[str]):
+        """The code that a magic would run: see awaiting.transformer()."""
+        if magic == "memprof":
+            return self._compile(arguments[1])
+        options = _MPRUN_OPTIONS if magic == "mprun" else _MEMIT_OPTIONS
+        statement = self._parse(arguments[0], options, magic)[1]
+        if magic == "memit" and len(arguments) > 1:
+            statement = ""
+        return self._compile("\n".join([statement, *arguments[1:]]))
 
 
 def _is_silent(cell: str) -> bool:
@@ -297,4 +375,7 @@ def _has_code(thing: object) -> bool:
 def load(shell) -> None:
     """Register the magics; a second time changes nothing."""
     if shell.magics_manager.registry.get(MemprofMagics.__name__) is None:
-        shell.register_magics(MemprofMagics)
+        magics = MemprofMagics(shell)
+        shell.register_magics(magics)
+        if getattr(shell, "kernel", None) is not None:
+            shell.input_transformers_post.append(awaiting.transformer(magics.code_of))

@@ -25,50 +25,74 @@ class Measure(namedtuple("Measure", "baseline traced resident is_sampled")):
         return self.baseline + self.increment
 
 
-def run_code(
-    code: CodeType, globals: dict, locals: dict, interval: float = 0.1, children: bool = False
-) -> Measure:
-    """Run code once and measure it; what it raises passes through.
+class Measuring:
+    """A context manager around one run of ``code``; ``measure`` is set at its end.
 
     Resident memory is the kernel's high-water mark, which is reset before, where that can be
     done and ``children`` are not counted; elsewhere it is read at an interval. What memprof's
     own tables took meanwhile is not in it. Traced memory is that of all threads, or while
-    a trace of the user's is under way, whose peak is left alone, that of the calling thread.
+    a trace of the user's is under way, whose peak is left alone, that of the code.
     """
-    with quiet():
-        tracing.hold(whole=True)
-        lines = Function(code)
-    try:
-        return _run(code, lines, (globals, locals), interval, children)
-    finally:
+
+    measure: Measure
+
+    def __init__(self, code: CodeType, interval: float = 0.1, children: bool = False):
+        self.interval = interval
+        self.children = children
         with quiet():
-            lines.core.deselect()
-            tracing.let_go(whole=True)
+            self.lines = Function(code)
 
-
-def _run(code, lines, namespaces, interval: float, children: bool) -> Measure:
-    owns_peak = tracing.is_borrowed()
-    with quiet():
-        lines.core.select(lines.codes)
-        is_sampled = children or not _core.reset_peak_rss()
-        baseline = _core.resident(0, children)
-        own = _core.own_memory()
-        watch = _core.watch_start(interval, children, 0, False) if is_sampled else None
-        if owns_peak:
-            _core.reset_peak()
-        live = _core.get_traced()[0]
-    try:
-        exec(code, *namespaces)
-    finally:
+    def __enter__(self) -> Measuring:
         before = _core.quiet(True)
-        traced = _core.get_traced()[1] - live if owns_peak else 0
-        samples = _core.watch_stop(watch) if is_sampled else [(_core.peak_rss(), 0)]
-        grown = max(0, _core.own_memory() - own)
-        _core.quiet(before)
-    with quiet():
-        traced = max([traced, *(row[4] for row in lines.core.read())])
-        resident = max(size for size, _ in samples) - baseline - grown
-        return Measure(baseline, max(0, traced), max(0, resident), is_sampled)
+        tracing.hold(whole=True)
+        try:
+            self._begin()
+        except BaseException:
+            self._release()
+            raise
+        finally:
+            _core.quiet(before)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        before = _core.quiet(True)
+        try:
+            self._end()
+        finally:
+            self._release()
+            _core.quiet(before)
+
+    def _release(self) -> None:
+        self.lines.core.deselect()
+        tracing.let_go(whole=True)
+
+    def _begin(self) -> None:
+        self.owns_peak = tracing.is_borrowed()
+        self.lines.core.select(self.lines.codes)
+        self.is_sampled = self.children or not _core.reset_peak_rss()
+        self.baseline = _core.resident(0, self.children)
+        self.own = _core.own_memory()
+        self.watch = None
+        if self.is_sampled:
+            self.watch = _core.watch_start(self.interval, self.children, 0, False)
+        if self.owns_peak:
+            _core.reset_peak()
+        self.live = _core.get_traced()[0]
+
+    def _end(self) -> None:
+        traced = _core.get_traced()[1] - self.live if self.owns_peak else 0
+        samples = _core.watch_stop(self.watch) if self.is_sampled else [(_core.peak_rss(), 0)]
+        grown = max(0, _core.own_memory() - self.own)
+        traced = max([traced, *(row[4] for row in self.lines.core.read())])
+        resident = max(size for size, _ in samples) - self.baseline - grown
+        self.measure = Measure(self.baseline, max(0, traced), max(0, resident), self.is_sampled)
+
+
+def run_code(code: CodeType, globals: dict, locals: dict, **options) -> Measure:
+    """Run code once and measure it; what it raises passes through."""
+    with Measuring(code, **options) as measuring:
+        exec(code, globals, locals)
+    return measuring.measure
 
 
 class MemitResult:

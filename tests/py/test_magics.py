@@ -217,6 +217,67 @@ def test_memprof_shows_the_sites_of_a_cell():
     assert "All allocations, by function" in texts[1] and "in work" in texts[1]
 
 
+# ---- top-level await ---------------------------------------------------------------------------------
+
+WAITS = """
+import asyncio
+async def waits(n):
+    a = bytearray(n * 1_000_000)
+    await asyncio.sleep(0.01)
+    return len(a)
+"""
+
+
+def test_top_level_await_in_a_terminal():
+    outputs = session(
+        WAITS,
+        "%mprun -f waits await waits(3)",
+        "%%mprun -f waits\nprint(await asyncio.gather(waits(1), waits(2)))",
+        "%memit await waits(10)",
+        "%%memit -r 2 n = 20\nawait waits(n)",
+        "%%memprof -n 1\nasync with asyncio.Lock():\n    size = await waits(4)\nawait waits(5)",
+        "%mprun -f waits await nosuch()",
+        "%autoawait off",
+        "%mprun -f waits await waits(3)",
+        STATE,
+    )
+    assert columns(outputs[1], "a = bytearray(n * 1_000_000)")[1:4] == ["1", "2930", "KiB"]
+    assert outputs[2].startswith("[1000000, 2000000]\n")
+    assert columns(outputs[2], "return len(a)")[1] == "2"
+    assert abs(float(MEMIT.search(outputs[3])[2]) - 9.54) < 0.1
+    assert "increments of 2 runs: 19.0" in outputs[4]
+    assert "a = bytearray(n * 1_000_000)" in outputs[5] and outputs[5].endswith("5000000\n")
+    assert "NameError: name 'nosuch' is not defined" in outputs[6]
+    assert "UsageError: 'await' outside function (see %autoawait)" in outputs[8]
+    assert outputs[9].startswith("False False False None")
+
+
+def test_top_level_await_in_a_kernel(tmp_path, monkeypatch):
+    outputs = kernel_session(
+        tmp_path, monkeypatch,
+        "%load_ext memprof\nimport memprof" + WAITS,
+        "%%mprun -f waits\nprint(await asyncio.gather(waits(1), waits(2)))",
+        "%mprun -r -f waits await waits(3)",
+        "print(_.rows()[0]['hits'])\n%memit await waits(10)",
+        "%%memit -o -r 2 n = 20\nawait waits(n)",
+        "%%memprof -n 1\nsize = await waits(4)\nawait waits(5)",
+        "%%memprof\nsize = await nosuch()",
+        "if True:\n    value = %mprun -f waits await waits(1)\nvalue",
+        "%mprun -f waits print('await')",
+        "print(memprof._core.is_tracing())",
+    )  # fmt: skip
+    texts = [json.dumps(output) for output in outputs]
+    assert "[1000000, 2000000]" in texts[1] and "<table" in texts[1]
+    assert "2930 KiB" in texts[2] and "LineProfiler" in texts[2]
+    assert "peak memory: " in texts[3] and outputs[3][0].text.startswith("1\n")
+    assert "increments of 2 runs: 19.0" in texts[4]
+    assert "4883 KiB" in texts[5] and outputs[5][-1].data["text/plain"] == "5000000"
+    assert "name 'nosuch' is not defined" in texts[6]
+    assert "has to be a statement of its own" in texts[7]
+    assert "await" in texts[8] and "error" not in texts[8]
+    assert outputs[9][0].text == "False\n"
+
+
 # ---- a terminal and a kernel ------------------------------------------------------------------------
 
 
@@ -242,6 +303,11 @@ def test_a_real_terminal_and_ctrl_c():
     say("%mprun -f f f(); print('go', 1); time.sleep(20)", "go 1")
     child.sendintr()
     child.expect(re.escape("*** KeyboardInterrupt exception caught in code being profiled."))
+    say("import asyncio", r"\n")
+    say("async def g(): print('went', 1); await asyncio.sleep(20)\n", r"\n")
+    say("%mprun -f g await g()", "went 1")
+    child.sendintr()
+    child.expect(r"\*\*\* (KeyboardInterrupt exception caught in|the) code being profiled")
     say("print('state', memprof._core.is_tracing(), sys.gettrace())", "state False None")
     child.expect(r"In \[\d+\]: ")
     child.sendline("exit")
@@ -276,6 +342,21 @@ def test_a_real_kernel_runs_the_notebook(tmp_path, monkeypatch):
     assert "kept = [bytearray(10_000) for _ in range(500)]" in outputs[6][0].data["text/html"]
     assert "UsageError: Could not find function 'nosuch'." in json.dumps(outputs[7])
     assert outputs[8][0].text.split() == ["False", "False", "None", "2000"]
+
+
+def kernel_session(tmp_path, monkeypatch, *cells):
+    """The outputs of each cell, in one kernel."""
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    nbformat = pytest.importorskip("nbformat")
+    monkeypatch.setenv("PYTHONPATH", str(PYMOD))
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    nbclient.NotebookClient(
+        notebook, timeout=60, kernel_name=_kernel(tmp_path, monkeypatch), allow_errors=True,
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()  # fmt: skip
+    return [cell.outputs for cell in notebook.cells]
 
 
 def _kernel(folder: Path, monkeypatch) -> str:
