@@ -61,6 +61,11 @@ def test_hits_of_a_long_loop_are_exact_and_small_allocations_add_up():
     check(rows["body"], 20_000, allocated=20_000 * size, freed=19_999 * size, peak=2 * size)
 
 
+def turns(n):
+    """How often a line with a while loop is begun: 3.14 goes back to the condition at the end, too."""
+    return n + (sys.version_info >= (3, 14))
+
+
 def test_jumps_within_a_line_are_no_hits():
     def loop():
         for i in range(10):  # for
@@ -73,7 +78,7 @@ def test_jumps_within_a_line_are_no_hits():
     rows = marked(prof, loop)
     assert rows["jumps"].hits == 10
     assert rows["for"].hits == 11
-    assert rows["loop"].hits == 9
+    assert rows["loop"].hits == turns(9)
     with profiling(one_line) as prof:
         for i in range(5):
             one_line(i)
@@ -94,7 +99,7 @@ def test_each_turn_of_a_loop_on_one_line_is_a_hit():
             loops(200)  # integers that exist
     rows = marked(prof, loops)
     check(rows["for"], 5 * 201, allocated=5 * 200 * 1000)
-    check(rows["while"], 5 * 199, allocated=5 * 199 * 1000)
+    check(rows["while"], 5 * turns(199), allocated=5 * 199 * 1000)
     check(rows["outer"], 5 * 201, allocated=0)
     check(rows["inner"], 5 * 200 * 4)
     far = {}
@@ -103,7 +108,7 @@ def test_each_turn_of_a_loop_on_one_line_is_a_hit():
     with profiling(far["far"]) as prof:
         far["far"](5000)
     last = prof.rows()[-1]
-    assert last["hits"] == 5000 - 1 and last["allocated"] - last["freed"] <= SLACK, last
+    assert last["hits"] == turns(5000 - 1) and last["allocated"] - last["freed"] <= SLACK, last
     # the integers that the loop makes, no more
     assert last["allocated"] <= 33 * 5000 + SLACK
 
