@@ -146,13 +146,32 @@ find_buffers_of(struct mp_heap *heap, uint32_t node)
     scan(heap, node, begin + sizeof(PyObject), begin + size / sizeof(void *) * sizeof(void *), 2);
 }
 
+/* A view has the address of what the object that it is a view of owns (numpy arrays): that one
+ * comes first. */
+static void
+find_buffers_behind(struct mp_heap *heap, uint32_t node)
+{
+    const struct mp_heap_type *type = mp_heap_type_of(heap, node);
+    if (type->flags & (MP_TYPE_GC | MP_TYPE_LEAF | MP_TYPE_KNOWN) || type->type->tp_basicsize > SCAN)
+        return;
+    const uintptr_t *words = (const uintptr_t *)heap->address[node];
+    const size_t count = (size_t)type->type->tp_basicsize / sizeof *words;
+    for (size_t i = sizeof(PyObject) / sizeof *words; i < count; i++) {
+        const uint32_t target = words[i] % sizeof(void *) ? 0 : mp_heap_find(heap, words[i]);
+        if (target && target != node && heap->type[target] == heap->type[node])
+            find_buffers_of(heap, target);
+    }
+}
+
 void
 mp_heap_find_buffers(struct mp_heap *heap)
 {
     if (!heap->buffer_count)
         return;
-    for (uint32_t node = 1; node <= heap->graph.nodes && !heap->failed; node++)
+    for (uint32_t node = 1; node <= heap->graph.nodes && !heap->failed; node++) {
+        find_buffers_behind(heap, node);
         find_buffers_of(heap, node);
+    }
 }
 
 /* ---- objects that nobody leads to -------------------------------------------------------------- */
