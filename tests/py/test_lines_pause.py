@@ -17,8 +17,10 @@ from memprof.lines import LineProfiler
 
 MEM, OBJ = 1, 2
 
+HAS_GIL = not sysconfig.get_config_var("Py_GIL_DISABLED")
+
 pauses = pytest.mark.skipif(
-    bool(sysconfig.get_config_var("Py_GIL_DISABLED")) or os.environ.get("PYTHONMALLOC", "") != "",
+    not HAS_GIL or os.environ.get("PYTHONMALLOC", "") != "",
     reason="the hooks stay in without pymalloc",
 )
 
@@ -246,6 +248,8 @@ def test_a_child_of_a_thread_in_a_selected_function_pauses(tmp_path):
 @pytest.mark.parametrize("allocator", ["malloc", "debug", "pymalloc_debug"])
 def test_other_allocators_of_python(allocator):
     """Where a large block is none of RAW the hooks stay in."""
+    if not HAS_GIL and allocator != "debug":
+        pytest.skip("free-threaded builds have mimalloc only")
     program = """if True:
         from memprof import _core
         from memprof.lines import LineProfiler

@@ -315,3 +315,40 @@ else:
 """
     results = [run_plain("-c", code, name).stdout for name in ("memory_profiler", MODULE)]
     assert results[0].startswith("fails") and results[1] == "works True\n"
+
+
+GROWS = """
+@profile
+def grows():
+    kept = []
+    for i in range(50):
+        kept.append(b"x" * 4_000_000)
+    return len(kept)
+print("result", grows())
+"""
+
+
+def test_the_debugger_at_a_limit_in_a_terminal(tmp_path):
+    pexpect = pytest.importorskip("pexpect")
+    (tmp_path / "grows.py").write_text(GROWS)
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "memprof.compat.memory_profiler", "--pdb-mmem=100", str(tmp_path / "grows.py")],
+        env=environment(), encoding="utf-8", timeout=30, dimensions=(40, 200),
+    )  # fmt: skip
+    child.expect(r"Current memory 1\d\d\.\d\d MiB exceeded the maximum of 100\.00 MiB")
+    child.expect("Stepping into the debugger")
+    child.expect(r"grows\.py\(\d\)grows\(\)")
+    child.expect(r"\(Pdb\) ")
+    child.sendline("p 'kept', len(kept)")
+    child.expect(r"\('kept', (\d+)\)")
+    assert 5 <= int(child.match[1]) < 30
+    child.expect(r"\(Pdb\) ")
+    child.sendline("next")
+    child.expect(r"\(Pdb\) ")
+    child.sendline("continue")
+    child.expect("result 50")
+    child.expect("Line #    Mem usage    Increment  Occurrences   Line Contents")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
