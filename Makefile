@@ -43,7 +43,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py lint install clean help \
-        check-pythons check-cpython python-table wheel soak check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
+        check-pythons check-cpython python-table wheel soak nightly check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -98,8 +98,10 @@ check-c: $(C_TEST_BINARIES) ## C suites only
 $O/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(LIB_OBJECTS)
 	$(SAY) "  cc $<"; $(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -Ilib $< $(LIB_OBJECTS) -lcmocka -lm -o $@
 
-check-asan check-ubsan check-tsan: check-%:  ## C suites under a sanitizer
+LENGTH ?= long
+check-asan check-ubsan check-tsan: check-%: setup ## C suites and the extension's tests (LENGTH=short, long) under a sanitizer
 	$(MAKE) check-c SANITIZE=-$(patsubst asan,address,$(patsubst ubsan,undefined,$(patsubst tsan,thread,$*)))
+	$(VENV_PYTHON) .ci/check_sanitized.py $* $(LENGTH)
 
 FUZZ = clang-14 -O1 -g -std=c11 -pthread -fsanitize=fuzzer,address,undefined \
        -fno-sanitize-recover=undefined -Ilib -Iinclude
@@ -128,6 +130,11 @@ SOAK_SECONDS ?= 3600
 soak: setup                 ## threads, forks, starts and stops for SOAK_SECONDS (an hour): nightly
 	@$(MAKE) --no-print-directory ext
 	$(VENV_PYTHON) tests/soak/soak.py $(SOAK_SECONDS)
+
+nightly:                    ## what takes hours: soak, CPython's tests, sanitizers, fuzzers
+	@failed=; for what in soak check-cpython check-asan check-ubsan check-tsan "fuzz FUZZ_SECONDS=1800"; do \
+	  $(MAKE) --no-print-directory $$what || failed="$$failed $${what%% *}"; done; \
+	  test -z "$$failed" || { echo "nightly: failed:$$failed"; exit 1; }
 
 wheel:                      ## a wheel for each of PYTHONS in dist/: audited, installed, tried
 	@$(PYTHON) .ci/wheel.py $(or $(PYTHONS),$(PYTHON))

@@ -3,11 +3,11 @@
 
     check_cpython.py [--tests LIST] [--minutes N] [--memprof OPTIONS] [PYTHON ...]
 
-LIST is short, usual, all, or names of test modules. Each module runs twice in processes of its
-own, as `python -m test -v NAME` and as `python -m memprof -q -m test -v NAME`, both at once. What
-differs is run once more: a test differs when it has passed plainly and not under memprof both
-times, or the other way round. A row is printed for each module. Exit status 1 when a test differs
-that .ci/cpython_exceptions does not list.
+LIST is short, middle, usual, all, or names of test modules. Each module runs twice in processes of its
+own, as `python -m test -v NAME` and as `python -m memprof -q -m test -v NAME`, both at once. A
+module with differences is run once more, one after the other: a test differs when it does so both
+times. A module that does not come to its end plainly is not judged. A row is printed for each.
+Exit status 1 when a test differs that .ci/cpython_exceptions does not list.
 """
 
 import argparse
@@ -27,19 +27,20 @@ from check_pythons import INSIDE, ROOT, Interpreter, copy_tree, minor_of
 
 SHORT = """atexit coroutines dict exceptions faulthandler frame gc generators json list pickle re
     set sys_settrace thread weakref"""
-USUAL = SHORT + """ _interpreters __xxsubinterpreters _xxsubinterpreters array ast asyncgen asyncio
-    audit bdb buffer builtin bytes capi class code codecs collections compile concurrent_futures
-    context contextlib copy cprofile ctypes dataclasses datetime decimal deque descr dis embed enum
-    except_star external_inspection fileio finalization float fork1 fractions free_threading
-    functools generator_stop grammar hashlib heapq import importlib inspect int interpreters io
-    iter itertools largefile lazy_import listcomps logging long mailbox memoryio memoryview mmap
-    module monitoring multiprocessing_fork multiprocessing_forkserver multiprocessing_spawn opcache
+MIDDLE = SHORT + """ asyncgen asyncio capi concurrent_futures contextlib ctypes finalization fork1
+    functools import inspect interpreters itertools marshal memoryview monitoring
+    multiprocessing_fork multiprocessing_spawn opcache queue signal subprocess super sys
+    sys_setprofile threading threading_local traceback tracemalloc typing"""
+USUAL = MIDDLE + """ _interpreters __xxsubinterpreters _xxsubinterpreters array ast audit bdb buffer builtin bytes
+    class code codecs collections compile context copy cprofile dataclasses datetime decimal
+    deque descr dis embed enum except_star external_inspection fileio float fractions
+    free_threading generator_stop grammar hashlib heapq importlib int io iter largefile
+    lazy_import listcomps logging long mailbox memoryio mmap module multiprocessing_forkserver
     opcodes operator ordered_dict os pathlib patma pdb peepholer perf_profiler pickletools posix
-    profile pyexpat queue regrtest repl richcmp runpy sax scope select selectors shelve shutil
-    signal site slice socket sort sqlite3 ssl stable_abi_ctypes str struct structseq subclassinit
-    subprocess super support symtable sys sys_setprofile tempfile threadedtempfile threading
-    threading_local threadsignals time trace traceback tracemalloc tuple type_annotations
-    type_aliases type_cache type_params types typing unicode unittest unpack userdict venv warnings
+    profile pyexpat regrtest repl richcmp runpy sax scope select selectors shelve shutil site
+    slice socket sort sqlite3 ssl stable_abi_ctypes str struct structseq subclassinit support
+    symtable tempfile threadedtempfile threadsignals time trace tuple type_annotations
+    type_aliases type_cache type_params types unicode unittest unpack userdict venv warnings
     weakset with wsgiref xml_etree xml_etree_c zipfile zipimport zlib"""
 ASK = """import pkgutil, test
 print(*(m.name for m in pkgutil.iter_modules(test.__path__) if m.name.startswith("test_")))"""
@@ -157,8 +158,8 @@ class Comparison:
         self.excepted = exceptions(minor_of(subject.version))
         self.bad = self.tests = 0
 
-    def both(self, name: str, turn: str) -> list[Verdicts]:
-        with ThreadPoolExecutor(2) as pool:
+    def both(self, name: str, turn: str, at_once: int) -> list[Verdicts]:
+        with ThreadPoolExecutor(at_once) as pool:
             ways = (("plain" + turn, []), ("traced" + turn, self.memprof))
             runs = [
                 pool.submit(self.subject.verdicts, name, how, words, self.minutes)
@@ -167,14 +168,17 @@ class Comparison:
             return [run.result() for run in runs]
 
     def compare(self, name: str) -> None:
-        plain, traced = self.both(name, "")
+        plain, traced = self.both(name, "", 2)
         found = differences(plain, traced)
         reasons = {test: self.reason(name, test, found) for test in found}
         unsteady = []
         if not all(reasons.values()):
-            again = differences(*self.both(name, "-again"))
+            plain, traced = self.both(name, "-again", 1)
+            again = differences(plain, traced)
             unsteady = [test for test in found if not reasons[test] and test not in again]
             found = {test: text for test, text in found.items() if test not in unsteady}
+        if not plain.tests:
+            found, unsteady = {}, []
         self.tests += len(plain.tests)
         self.show(name, plain, traced, found, reasons, unsteady)
 
@@ -192,6 +196,7 @@ class Comparison:
         self.bad += len(bad)
         times = f"{plain.seconds:4.0f} s {traced.seconds:4.0f} s"
         end = "DIFFERENT" if bad else "same, with exceptions" if found else "same"
+        end = end if plain.tests else "not judged"
         print(f"{self.subject.version:9} {name:32} {plain!s:>15} {traced!s:>15} {times}  {end}", flush=True)
         for test in list(found)[:MOST]:
             print(f"    {'exception' if reasons[test] else 'DIFFERENT'}: {test}: {found[test]}"
@@ -206,7 +211,9 @@ def chosen(words: str, there: list[str]) -> list[str]:
     """Names of test modules that this Python has."""
     if words == "all":
         return there
-    names = {"short": SHORT, "usual": USUAL}.get(words, words).replace(",", " ").split()
+    sets = {"short": SHORT, "middle": MIDDLE, "usual": USUAL}
+    names = " ".join(sets.get(word, word) for word in words.replace(",", " ").split()).split()
+    names = dict.fromkeys(names)
     wanted = [name if name.startswith("test_") else f"test_{name}" for name in names]
     return [name for name in wanted if name in there]
 
