@@ -3,6 +3,9 @@
 
 #if MP_HAS_MONITORING
 
+#include <string.h>
+#include <structmember.h>
+
 #include "activations.h"
 #include "hook.h"
 #include "line_events.h"
@@ -29,7 +32,8 @@ own_frame(void)
 }
 
 static PyObject *
-on_start(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUSED(count))
+on_start(PyObject *Py_UNUSED(callback), PyObject *const *args, size_t Py_UNUSED(count),
+         PyObject *Py_UNUSED(names))
 {
     struct mp_thread *self = begin_event(args[1]);
     if (self)
@@ -38,7 +42,8 @@ on_start(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUSE
 }
 
 static PyObject *
-on_resume(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUSED(count))
+on_resume(PyObject *Py_UNUSED(callback), PyObject *const *args, size_t Py_UNUSED(count),
+          PyObject *Py_UNUSED(names))
 {
     const PyCodeObject *code = (const PyCodeObject *)args[0];
     struct mp_thread *self = mp_lines_may_select(code) ? begin_event(args[1]) : NULL;
@@ -48,7 +53,8 @@ on_resume(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUS
 }
 
 static PyObject *
-on_line(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUSED(count))
+on_line(PyObject *Py_UNUSED(callback), PyObject *const *args, size_t Py_UNUSED(count),
+        PyObject *Py_UNUSED(names))
 {
     struct mp_thread *self = begin_event(args[1]);
     const PyLongObject *line = (const PyLongObject *)args[1];
@@ -74,7 +80,8 @@ begin_jump(const PyObject *from, const PyObject *to)
 
 /* (code, offset, offset of the target). No line event tells of a jump back within a line. */
 static PyObject *
-on_jump(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUSED(count))
+on_jump(PyObject *Py_UNUSED(callback), PyObject *const *args, size_t Py_UNUSED(count),
+        PyObject *Py_UNUSED(names))
 {
     const long from = PyLong_AsLong(args[1]), to = PyLong_AsLong(args[2]);
     struct mp_thread *self = to < from ? begin_jump(args[1], args[2]) : NULL;
@@ -95,34 +102,29 @@ leave(PyObject *const *args, bool suspended)
 }
 
 static PyObject *
-on_end(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUSED(count))
+on_end(PyObject *Py_UNUSED(callback), PyObject *const *args, size_t Py_UNUSED(count),
+       PyObject *Py_UNUSED(names))
 {
     return leave(args, false);
 }
 
 static PyObject *
-on_yield(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t Py_UNUSED(count))
+on_yield(PyObject *Py_UNUSED(callback), PyObject *const *args, size_t Py_UNUSED(count),
+         PyObject *Py_UNUSED(names))
 {
     return leave(args, true);
 }
-
-#define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
-
-static PyMethodDef methods[] = {METHOD(on_start), METHOD(on_resume), METHOD(on_line),
-                                METHOD(on_end), METHOD(on_yield),
-                                METHOD(on_jump)};
 
 /* `local` events are set on the code; the others can only be set for all code, and happen where
  * an exception leaves a function or is thrown into a generator. */
 static const struct event {
     const char *name;
-    PyMethodDef *method;
+    vectorcallfunc call;
     bool local;
 } events[] = {
-    {"PY_START", &methods[0], true}, {"PY_RESUME", &methods[1], true},
-    {"LINE", &methods[2], true},     {"PY_RETURN", &methods[3], true},
-    {"PY_YIELD", &methods[4], true}, {"JUMP", &methods[5], true},
-    {"PY_UNWIND", &methods[3], false}, {"PY_THROW", &methods[1], false},
+    {"PY_START", on_start, true}, {"PY_RESUME", on_resume, true}, {"LINE", on_line, true},
+    {"PY_RETURN", on_end, true},  {"PY_YIELD", on_yield, true},   {"JUMP", on_jump, true},
+    {"PY_UNWIND", on_end, false}, {"PY_THROW", on_resume, false},
 };
 enum { EVENTS = sizeof events / sizeof *events };
 
@@ -150,6 +152,41 @@ done(PyObject *result)
     return result ? 0 : -1;
 }
 
+static long numbers[EVENTS];         /* of the events */
+static PyObject *callbacks[EVENTS]; /* made once, as the numbers */
+static PyTypeObject *callback_type;
+static bool tells_of_end;
+
+/* What the interpreter calls. A built-in function does as well, with twice the way to it. */
+struct callback {
+    PyObject_HEAD
+    vectorcallfunc call;
+};
+
+static PyObject *
+make_callback(vectorcallfunc call)
+{
+    static PyMemberDef members[] = {
+        {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct callback, call), READONLY, NULL}, {0}};
+    static PyType_Slot slots[] = {{Py_tp_members, members},
+                                  {Py_tp_call, (void *)(uintptr_t)PyVectorcall_Call},
+                                  {0, NULL}};
+    static PyType_Spec spec = {
+        .name = "memprof._core.LineCallback",
+        .basicsize = sizeof(struct callback),
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL |
+                 Py_TPFLAGS_DISALLOW_INSTANTIATION,
+        .slots = slots,
+    };
+    if (!callback_type)
+        callback_type = (PyTypeObject *)PyType_FromSpec(&spec);
+    struct callback *callback =
+        callback_type ? PyObject_New(struct callback, callback_type) : NULL;
+    if (callback)
+        callback->call = call;
+    return (PyObject *)callback;
+}
+
 /* The number of an event; -1 with an exception set. */
 static long
 number_of(const char *name)
@@ -163,17 +200,43 @@ number_of(const char *name)
     return number;
 }
 
+/* Python ends; a program that embeds it may start it again. */
+static void
+forget(void)
+{
+    tells_of_end = false;
+    disable = NULL;
+    callback_type = NULL;
+    memset(callbacks, 0, sizeof callbacks);
+    tool = -1;
+    watched = 0;
+}
+
+/* -1 with an exception set. */
+static int
+prepare(void)
+{
+    if (disable)
+        return 0;
+    if (!tells_of_end)
+        tells_of_end = Py_AtExit(forget) == 0;
+    for (int i = 0; i < EVENTS; i++) {
+        numbers[i] = number_of(events[i].name);
+        if (!callbacks[i])
+            callbacks[i] = make_callback(events[i].call);
+        if (numbers[i] < 0 || !callbacks[i])
+            return -1;
+    }
+    disable = PyObject_GetAttrString(monitoring(), "DISABLE");
+    return disable ? 0 : -1;
+}
+
 static long
 set_of(bool local)
 {
     long set = 0;
     for (int i = 0; i < EVENTS; i++)
-        if (events[i].local == local) {
-            const long number = number_of(events[i].name);
-            if (number < 0)
-                return -1;
-            set |= number;
-        }
+        set |= events[i].local == local ? numbers[i] : 0;
     return set;
 }
 
@@ -196,14 +259,10 @@ claim_tool(void)
 }
 
 static int
-register_callback(const struct event *event, bool on)
+register_callback(int event, bool on)
 {
-    const long number = number_of(event->name);
-    PyObject *function = on ? PyCFunction_New(event->method, NULL) : Py_NewRef(Py_None);
-    const int status =
-        number < 0 || !function ? -1 : CALL("register_callback", "ilO", tool, number, function);
-    Py_XDECREF(function);
-    return status;
+    return CALL("register_callback", "ilO", tool, numbers[event],
+                on ? callbacks[event] : Py_None);
 }
 
 static void
@@ -213,7 +272,7 @@ close_tool(void)
     PyErr_Fetch(&type, &value, &traceback);
     int failed = CALL("set_events", "ii", tool, 0);
     for (int i = 0; i < EVENTS; i++)
-        failed |= register_callback(&events[i], false);
+        failed |= register_callback(i, false);
     failed |= CALL("free_tool_id", "i", tool);
     if (failed && PyErr_Occurred())
         PyErr_WriteUnraisable(NULL);
@@ -224,15 +283,13 @@ close_tool(void)
 static int
 open_tool(void)
 {
-    tool = monitoring() ? claim_tool() : -1;
+    tool = monitoring() && prepare() == 0 ? claim_tool() : -1;
     if (tool < 0)
         return -1;
-    Py_XSETREF(disable, PyObject_GetAttrString(monitoring(), "DISABLE"));
-    int failed = !disable;
+    int failed = 0;
     for (int i = 0; i < EVENTS && !failed; i++)
-        failed = register_callback(&events[i], true);
-    const long global = failed ? -1 : set_of(false);
-    if (global < 0 || CALL("set_events", "il", tool, global)) {
+        failed = register_callback(i, true);
+    if (failed || CALL("set_events", "il", tool, set_of(false))) {
         close_tool();
         return -1;
     }
@@ -244,8 +301,7 @@ mp_line_events_watch(PyCodeObject *code)
 {
     if (watched == 0 && open_tool())
         return -1;
-    const long local = set_of(true);
-    if (local < 0 || CALL("set_local_events", "iOl", tool, code, local)) {
+    if (CALL("set_local_events", "iOl", tool, code, set_of(true))) {
         if (watched == 0)
             close_tool();
         return -1;

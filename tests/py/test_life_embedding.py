@@ -58,6 +58,24 @@ def is_seen():
 STOPPED = PRELUDE + "memprof.start(); kept = storm(); check(); assert is_seen(); memprof.stop()"
 LEFT_ON = PRELUDE + "memprof.start(); kept = storm(); check(); assert is_seen()"
 SERIES = PRELUDE + "memprof.start(series=True, checkpoint=0.01); kept = storm(); assert is_seen()"
+LINES = PRELUDE + """
+from memprof.lines import LineProfiler
+
+def counted(n):
+    for _ in range(n): kept = bytes(967)
+
+prof = LineProfiler()
+prof.add_function(counted)
+with prof:
+    counted(100)
+row = prof.rows()[-1]
+assert row["hits"] == 101 and row["allocated"] >= 100_000, row
+wrapped = prof(counted)  # keeps a paused trace
+wrapped(100)
+prof.enable()  # for good
+counted(100)
+assert prof.rows()[-1]["hits"] == 303
+"""
 NOT_USED = "kept = [bytes(n) for n in range(1000)]"
 
 
@@ -70,8 +88,9 @@ NOT_USED = "kept = [bytes(n) for n in range(1000)]"
         [STOPPED, NOT_USED],
         [SERIES, SERIES, LEFT_ON],
         [NOT_USED, LEFT_ON, STOPPED],
+        [LINES, LINES, LEFT_ON, LINES],
     ],
-    ids=["stopped", "left on", "left on once", "stopped once", "series", "later"],
+    ids=["stopped", "left on", "left on once", "stopped once", "series", "later", "lines"],
 )
 def test_interpreters_one_after_the_other(twice, sources):
     result = run([twice, sys._base_executable, *sources], env=environment(PYTHONMALLOC="default"))
