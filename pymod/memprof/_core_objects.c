@@ -57,6 +57,17 @@ mp_objects_close(struct mp_objects *objects)
     *objects = (struct mp_objects){0};
 }
 
+/* A profile file may hold any bytes. */
+static PyObject *
+decode(struct mp_text text)
+{
+    PyObject *name = PyUnicode_DecodeUTF8(text.at, (Py_ssize_t)text.length, "surrogatepass");
+    if (name || !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
+        return name;
+    PyErr_Clear();
+    return PyUnicode_DecodeUTF8(text.at, (Py_ssize_t)text.length, "replace");
+}
+
 /* Borrowed. */
 static PyObject *
 name_object(struct mp_objects *objects, uint32_t name)
@@ -68,7 +79,7 @@ name_object(struct mp_objects *objects, uint32_t name)
     if (text.length == 0)
         *slot = PyUnicode_FromString("<unknown>");
     else
-        *slot = PyUnicode_DecodeUTF8(text.at, (Py_ssize_t)text.length, "surrogatepass");
+        *slot = decode(text);
     return *slot;
 }
 

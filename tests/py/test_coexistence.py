@@ -20,10 +20,10 @@ def storm(n=300):
     del kept[::2]
     return kept
 
-def strangers():  # threads that Python does not know; a sanitizer has one
+def strangers():  # threads that Python does not know
     return len(os.listdir("/proc/self/task")) - threading.active_count()
 
-known = strangers()
+known = int("TSAN_OPTIONS" in os.environ)  # ThreadSanitizer has one
 
 def settle(seconds=20):
     # before 3.13 join() comes back while the thread is still freeing
