@@ -77,7 +77,8 @@ new_node(struct mp_heap *heap, PyObject *object, uint32_t type)
     const uint32_t node = ++heap->graph.nodes;
     heap->address[node] = (uintptr_t)object;
     heap->type[node] = type;
-    heap->size[node] = mp_heap_measure(object, &heap->site[node]);
+    heap->size[node] = mp_heap_measure(heap, object, heap->types[type].flags,
+                                       &heap->site[node]);
     set_place(heap, (uintptr_t)object, node);
     return node;
 }
@@ -131,6 +132,18 @@ add_subclasses(struct mp_heap *heap, const PyTypeObject *type)
         add_edge((PyObject *)type->tp_subclasses, heap);
 }
 
+/* A dict whose keys are all str does not tell of them: they make no cycles. */
+static void
+add_keys(struct mp_heap *heap, PyObject *dict)
+{
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    if (!mp_dict_has_text_keys(dict))
+        return;
+    while (PyDict_Next(dict, &at, &key, &value))
+        add_edge(key, heap);
+}
+
 /* An untracked object may be half-built, but for tuples and dicts that hold nothing of interest
  * to the collector. */
 static bool
@@ -152,6 +165,8 @@ mp_heap_drain(struct mp_heap *heap)
             add_code(heap, (PyCodeObject *)object);
         else if (can_be_traversed(mp_heap_type_of(heap, node), object))
             Py_TYPE(object)->tp_traverse(object, add_edge, heap);
+        if (PyDict_Check(object))
+            add_keys(heap, object);
         if (PyType_Check(object))
             add_subclasses(heap, (PyTypeObject *)object);
         heap->graph.first[node + 1] = heap->graph.edges;
@@ -177,6 +192,7 @@ mp_heap_add_root(struct mp_heap *heap, struct mp_root root)
 struct hidden {
     uint32_t *edges; /* node and target, in order of node */
     size_t count, capacity;
+    uint32_t *degree;
 };
 
 static void
@@ -192,22 +208,47 @@ add_hidden(struct mp_heap *heap, struct hidden *hidden, uint32_t node, uint32_t 
     hidden->edges[hidden->count++] = target;
 }
 
+bool
+mp_heap_is_opaque(const struct mp_heap *heap, uint32_t node)
+{
+    const struct mp_heap_type *type = mp_heap_type_of(heap, node);
+    const uint32_t dull = MP_TYPE_GC | MP_TYPE_LEAF | MP_TYPE_KNOWN;
+    return !(type->flags & dull) && type->type != &PyCode_Type && type->type->tp_basicsize <= 512;
+}
+
+static bool
+has_edge(const struct mp_graph *graph, uint32_t node, uint32_t target)
+{
+    for (uint32_t edge = graph->first[node]; edge < graph->first[node + 1]; edge++)
+        if (graph->target[edge] == target)
+            return true;
+    return false;
+}
+
 /* An object whose type has no traverse function (a numpy array) may hold others all the same:
- * the known objects whose addresses it has in its fields. */
+ * the known objects whose addresses it has in its fields. One with such a function need not tell
+ * of what makes no cycles (the bytes of an io.BytesIO): it holds those that nobody accounts for. */
 static void
 look_into(struct mp_heap *heap, struct hidden *hidden, uint32_t node)
 {
     const struct mp_heap_type *type = mp_heap_type_of(heap, node);
-    PyObject *object = mp_heap_object(heap, node);
-    const uint32_t dull = MP_TYPE_GC | MP_TYPE_LEAF | MP_TYPE_KNOWN;
-    if ((type->flags & dull) || PyCode_Check(object) || type->type->tp_basicsize > 512)
+    const bool opaque = mp_heap_is_opaque(heap, node);
+    if (!opaque && ((type->flags & (MP_TYPE_LEAF | MP_TYPE_KNOWN)) || !(type->flags & MP_TYPE_GC) ||
+                    type->type->tp_basicsize > 512))
         return;
-    const uintptr_t *words = (const uintptr_t *)object;
+    const uintptr_t *words = (const uintptr_t *)heap->address[node];
     const size_t count = (size_t)type->type->tp_basicsize / sizeof *words;
     for (size_t i = sizeof(PyObject) / sizeof *words; i < count; i++) {
         const uint32_t target = words[i] % sizeof(void *) ? 0 : mp_heap_find(heap, words[i]);
-        if (target && target != node)
+        if (!target || target == node)
+            continue;
+        if (opaque || (!(mp_heap_type_of(heap, target)->flags & MP_TYPE_GC) &&
+                       mp_object_references(mp_heap_object(heap, target)) >
+                           (Py_ssize_t)hidden->degree[target] &&
+                       !has_edge(&heap->graph, node, target))) {
+            hidden->degree[target]++;
             add_hidden(heap, hidden, node, target);
+        }
     }
 }
 
@@ -236,11 +277,16 @@ merge_hidden(struct mp_heap *heap, const struct hidden *hidden)
 static void
 find_hidden(struct mp_heap *heap)
 {
-    struct hidden hidden = {0};
+    const size_t size = ((size_t)heap->graph.nodes + 1) * sizeof(uint32_t);
+    struct hidden hidden = {.degree = mp_mem_new(size)};
+    heap->failed |= !hidden.degree;
+    if (!heap->failed)
+        mp_graph_in_degrees(&heap->graph, hidden.degree);
     for (uint32_t node = 1; node <= heap->graph.nodes && !heap->failed; node++)
         look_into(heap, &hidden, node);
     if (hidden.count && !heap->failed)
         merge_hidden(heap, &hidden);
+    mp_mem_free(hidden.degree, size);
     mp_mem_free(hidden.edges, hidden.capacity * sizeof *hidden.edges);
 }
 

@@ -34,6 +34,7 @@ enum mp_type_flag {
     MP_TYPE_IS_MODULE = 32,
     MP_TYPE_IS_SUSPENDED = 64,  /* generators and coroutines */
     MP_TYPE_IS_CELL = 128,
+    MP_TYPE_IS_ARRAY = 256,     /* of numpy */
 };
 
 struct mp_heap_type {
@@ -124,13 +125,20 @@ uint32_t mp_heap_add(struct mp_heap *heap, PyObject *object);
 void mp_heap_drain(struct mp_heap *heap); /* complete the edges of all nodes */
 void mp_heap_add_root(struct mp_heap *heap, struct mp_root root);
 
+/* An object of C code whose traverse function says nothing of what it holds. */
+bool mp_heap_is_opaque(const struct mp_heap *heap, uint32_t node);
+
 /* heap_types.c: index of a type, 0 for what is none. */
 uint32_t mp_heap_type(struct mp_heap *heap, PyTypeObject *type);
 uint32_t mp_heap_type_known(const struct mp_heap *heap, const PyTypeObject *type);
 bool mp_heap_can_read(const struct mp_heap *heap, const void *at, size_t size);
 
 /* heap_size.c: size in bytes and site. */
-uint64_t mp_heap_measure(PyObject *object, uint32_t *site);
+uint64_t mp_heap_measure(const struct mp_heap *heap, PyObject *object, uint32_t type_flags,
+                         uint32_t *site);
+
+/* Is each key of a dict an exact str, so that its traverse function leaves the keys out? */
+bool mp_dict_has_text_keys(PyObject *dict);
 
 /* An object of a type is never smaller; what seems to be lies within another block. */
 Py_ssize_t mp_heap_least_size(const PyTypeObject *type);

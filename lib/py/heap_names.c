@@ -216,6 +216,19 @@ edge_target(const struct mp_heap *heap, uint32_t edge)
     return mp_heap_object(heap, heap->graph.target[edge]);
 }
 
+/* The base and the dtype of a numpy array (see heap_size.c), in words after its head. */
+static void
+walk_array(const struct walk *walk)
+{
+    enum { BASE = 4, DTYPE = 5 };
+    PyObject *const *words = (PyObject *const *)(walk->object + 1);
+    if (Py_TYPE(walk->object)->tp_basicsize <
+        (Py_ssize_t)(sizeof(PyObject) + (DTYPE + 1) * sizeof *words))
+        return;
+    say_word(walk, words[BASE], "base");
+    say_word(walk, words[DTYPE], "dtype");
+}
+
 /* The name of a ContextVar is its first field. */
 static PyObject *
 context_name(const struct mp_heap *heap, uint32_t node)
@@ -300,6 +313,8 @@ mp_heap_children(const struct mp_heap *heap, uint32_t node, enum mp_role role, u
     struct walk walk = {heap, mp_heap_object(heap, node), visit, data};
     if (heap->graph.first[node] == heap->graph.first[node + 1])
         return; /* it has no edges: it may be half-built */
+    if (mp_heap_type_of(heap, node)->flags & MP_TYPE_IS_ARRAY)
+        walk_array(&walk);
     walk_by_kind(&walk, role, parent);
     walk_instance(&walk);
     walk_edges(&walk, node, role);

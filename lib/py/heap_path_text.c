@@ -96,7 +96,10 @@ put_step(struct text *text, const struct mp_path_group *group)
     if (words[group->step])
         put(text, "%s", words[group->step]);
     if (is_named_step(group->step)) {
-        put_name(text, group->name);
+        if (group->many && !group->name)
+            put(text, "*");
+        else
+            put_name(text, group->name);
     } else if (group->step == MP_STEP_KEY || group->step == MP_STEP_INDEX) {
         put(text, "[");
         if (group->many || (group->step == MP_STEP_KEY && !group->name))

@@ -8,7 +8,7 @@
 enum {
     KEYS = 64,  /* more children of one group by name are not told apart */
     ABOVE = 8,  /* steps up in which a repetition is looked for */
-    MODULES = 16, /* fewer roots are not made one */
+    NAMES = 16, /* fewer modules or attributes keep their names */
     HEAVY = 8,  /* a key with this part of the objects keeps its name */
     TEXT = 256
 };
@@ -267,15 +267,16 @@ assign_root(struct grouping *grouping, uint32_t node)
 static bool
 can_merge(const struct mp_path_group *group)
 {
-    return group->name && (group->parent ? group->step == MP_STEP_KEY
-                                         : group->kind == MP_ROOT_MODULE);
+    if (!group->parent)
+        return group->name && group->kind == MP_ROOT_MODULE;
+    return group->name && (group->step == MP_STEP_KEY || group->step == MP_STEP_ATTRIBUTE);
 }
 
 static bool
 are_siblings(const struct mp_path_group *a, const struct mp_path_group *b)
 {
-    return a->parent == b->parent && a->type == b->type && a->role == b->role && can_merge(a) &&
-           can_merge(b);
+    return a->parent == b->parent && a->type == b->type && a->role == b->role &&
+           a->step == b->step && can_merge(a) && can_merge(b);
 }
 
 /* Of the groups made since `first`, those of few objects each are joined with their siblings.
@@ -291,8 +292,8 @@ join(struct mp_paths *paths, uint32_t first, uint32_t at, uint32_t *into)
             total += groups[g].below;
             siblings++;
         }
-    const bool modules = groups[at].parent == 0; /* a few of them keep their names */
-    if (siblings < (modules ? MODULES : 2))
+    const bool keys = groups[at].parent && groups[at].step == MP_STEP_KEY;
+    if (siblings < (keys ? 2 : NAMES))
         return;
     const uint32_t last = paths->count;
     for (uint32_t g = at; g <= last; g++) {

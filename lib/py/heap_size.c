@@ -31,6 +31,13 @@ keys_size(const void *keys)
     return KEYS_HEADER + ((uint64_t)1 << bytes[KEYS_LOG_INDEX]) + entries * (general ? 24 : 16);
 }
 
+bool
+mp_dict_has_text_keys(PyObject *dict)
+{
+    const uint8_t *keys = (const uint8_t *)((PyDictObject *)dict)->ma_keys;
+    return keys && keys[KEYS_KIND] != 0;
+}
+
 static uint64_t
 text_size(PyObject *text)
 {
@@ -83,6 +90,34 @@ estimate_buffers(PyObject *object)
     return 0;
 }
 
+/* The fields of a numpy array after the head (PyArrayObject_fields, part of numpy's ABI). */
+struct array_fields {
+    char *data;
+    int dimensions;
+    Py_ssize_t *shape, *strides;
+    PyObject *base, *dtype;
+    int flags;
+};
+
+enum { ARRAY_CONTIGUOUS = 1, ARRAY_OWNS_DATA = 4, ARRAY_DIMENSIONS = 64 };
+
+/* Of the data that a numpy array owns: numpy may have it from malloc, which is not traced. */
+static uint64_t
+estimate_array(const struct mp_heap *heap, PyObject *object)
+{
+    const struct array_fields *array = (const struct array_fields *)(const void *)(object + 1);
+    const size_t size = sizeof *array->shape;
+    if (Py_TYPE(object)->tp_basicsize < (Py_ssize_t)(sizeof *object + sizeof *array) ||
+        !(array->flags & ARRAY_OWNS_DATA) || !(array->flags & ARRAY_CONTIGUOUS) ||
+        array->dimensions < 1 || array->dimensions > ARRAY_DIMENSIONS ||
+        !mp_heap_can_read(heap, array->shape, size) || !mp_heap_can_read(heap, array->strides, size))
+        return 0;
+    const Py_ssize_t count = array->shape[0], step = array->strides[0];
+    if (count < 0 || step < 0 || (step && count > ((Py_ssize_t)1 << 40) / step))
+        return 0;
+    return untraced(array->data, (uint64_t)count * (uint64_t)step);
+}
+
 Py_ssize_t
 mp_heap_least_size(const PyTypeObject *type)
 {
@@ -91,16 +126,18 @@ mp_heap_least_size(const PyTypeObject *type)
 }
 
 uint64_t
-mp_heap_measure(PyObject *object, uint32_t *site)
+mp_heap_measure(const struct mp_heap *heap, PyObject *object, uint32_t type_flags, uint32_t *site)
 {
     PyTypeObject *type = Py_TYPE(object);
+    const uint64_t buffers = type_flags & MP_TYPE_IS_ARRAY ? estimate_array(heap, object)
+                                                           : estimate_buffers(object);
     struct mp_entry entry;
     *site = 0;
     if (mp_tracer_is_active() &&
         mp_tracer_look_up((uintptr_t)object - mp_object_presize(type), &entry) &&
         entry.size >= mp_object_presize(type) + (uint64_t)mp_heap_least_size(type)) {
         *site = entry.word & MP_SITE_MASK;
-        return entry.size + estimate_buffers(object);
+        return entry.size + buffers;
     }
-    return estimate(object, type) + estimate_buffers(object);
+    return estimate(object, type) + buffers;
 }

@@ -126,7 +126,7 @@ is_leaf(const PyTypeObject *type)
 }
 
 static uint32_t
-flags_of(const PyTypeObject *type)
+flags_of(const PyTypeObject *type, const char *name)
 {
     const unsigned long known = Py_TPFLAGS_LIST_SUBCLASS | Py_TPFLAGS_DICT_SUBCLASS;
     const bool leaf = is_leaf(type), built_in = !(type->tp_flags & Py_TPFLAGS_HEAPTYPE);
@@ -147,6 +147,8 @@ flags_of(const PyTypeObject *type)
         flags |= MP_TYPE_IS_SUSPENDED;
     if (type == &PyCell_Type)
         flags |= MP_TYPE_IS_CELL;
+    if (built_in && !(flags & MP_TYPE_GC) && name && strcmp(name, "numpy.ndarray") == 0)
+        flags |= MP_TYPE_IS_ARRAY;
     return flags;
 }
 
@@ -175,7 +177,8 @@ mp_heap_type(struct mp_heap *heap, PyTypeObject *type)
         return 0;
     const uint32_t index = heap->type_count + 1;
     struct mp_heap_type *entry = &heap->types[index];
-    *entry = (struct mp_heap_type){.type = type, .flags = flags_of(type)};
+    const char *name = mp_heap_can_read(heap, type->tp_name, NAME) ? type->tp_name : NULL;
+    *entry = (struct mp_heap_type){.type = type, .flags = flags_of(type, name)};
     name_type(heap, entry);
     heap->type_slots[slot_of(heap, type)] = index;
     heap->type_count = index;

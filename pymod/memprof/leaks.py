@@ -148,11 +148,23 @@ def explain_stacks(stacks: list[int]) -> tuple[list[tuple], int]:
             owners,
             retained,
             part_of,
-            {name: count for name, count, _ in types},
+            {name: count for name, count, _ in sorted(types, key=_type_rank)},
             [Holder(path, count, root, detail) for path, detail, count, root in holders],
         )
         for objects, owners, _, _, retained, part_of, types, holders in rows
     ], unfollowed
+
+
+def _is_own(name: str) -> bool:
+    """Is a type neither Python's own nor the standard library's?"""
+    module = name.rpartition(".")[0].partition(".")[0]
+    return bool(module) and module not in sys.stdlib_module_names
+
+
+def _type_rank(row: tuple) -> int:
+    """Of about as many objects the program's classes come first."""
+    name, count, _ = row
+    return -count * (10 if _is_own(name) else 9)
 
 
 def _explain(snapshot: Snapshot, stacks: list[int]) -> None:
@@ -217,10 +229,7 @@ def _weight(leak: Leak) -> int:
 
 def _is_telling(leak: Leak) -> bool:
     """Are there objects among them of a class that is not Python's own?"""
-    modules = (name.rpartition(".")[0].partition(".")[0] for name in list(leak.types)[:3])
-    return bool(leak.objects) and any(
-        module and module not in sys.stdlib_module_names for module in modules
-    )
+    return bool(leak.objects) and any(map(_is_own, list(leak.types)[:3]))
 
 
 def _group_weight(group: list[Leak]) -> int:

@@ -194,7 +194,7 @@ def finalize_arguments():
     for step in steps():
         connection = Connection()
         CONNECTIONS.append(connection)
-        weakref.finalize(connection, print, Record(step)).atexit = False  # leak: finalize_arguments; type: weakref.finalize; held: finalize._registry
+        weakref.finalize(connection, print, Record(step)).atexit = False  # leak: finalize_arguments; type: Record; held: finalize._registry
 
 
 def logging_handlers():
@@ -246,7 +246,7 @@ def numpy_views():
     import numpy
 
     for _ in steps():
-        whole = numpy.zeros(500)  # leak: numpy_views; type: numpy.ndarray; held: WINDOWS[..]
+        whole = numpy.zeros(500)  # leak: numpy_views; type: numpy.ndarray; held: WINDOWS[..] (list) -> ndarray.base -> ndarray
         WINDOWS.append(whole[:3])
 
 

@@ -85,10 +85,8 @@ def test_holder(reports, name):
         return
     held = re.sub(r" \([\w.]+\)", "", held)  # the types of containers are in the text only
     last = kind.rpartition(".")[2]  # others may be born in the same line: the key of a dict
-    total = sum(row["objects"] for row in leak["holders"] if row["path"].endswith(last))
-    right = sum(row["objects"] for row in leak["holders"] if held in row["path"])
-    # the block of a tuple from CPython's free list may have come from that line
-    assert right + 2 >= total, leak["holders"]
+    rows = [row for row in leak["holders"] if row["path"].endswith(last)]
+    assert rows and all(held in row["path"] for row in rows), leak["holders"]
 
 
 @pytest.mark.parametrize("name", LEAKS)

@@ -11,6 +11,7 @@ _WIDTH = 32
 _FRAMES = 5  # of the call stack, in one line
 _HOLDERS = 4
 _PARTS = 5
+_STRAY = 0.02  # of the objects of the commonest type: fewer are not named
 
 _VERDICTS = {
     "flat": "warmed up, then stayed",
@@ -86,10 +87,11 @@ def name_objects(leak: Leak) -> str:
             f"{format.size(leak.live_bytes)} in {format.blocks(leak.live_blocks)} that belong to "
             "no Python object: raw memory held by C code"
         )
-    named = [f"{count:,} {name}" for name, count in list(leak.types.items())[:3]]
-    text = ", ".join(named)
-    if len(leak.types) > 3:
-        text += f" and {len(leak.types) - 3} other types of"
+    least = max(leak.types.values()) * _STRAY  # a free list may give out a block of this line
+    types = [(name, count) for name, count in leak.types.items() if count >= least]
+    text = ", ".join(f"{count:,} {name}" for name, count in types[:3])
+    if len(types) > 3:
+        text += f" and {len(types) - 3} other types of"
     count = sum(leak.types.values())
     noun = "object" if count == 1 else "objects"
     return f"{text} {noun}" if leak.objects else f"buffer of {text} {noun}"
@@ -122,10 +124,13 @@ def born(leak: Leak) -> str:
 def held(leak: Leak) -> list[tuple[str, str]]:
     """(path, ``1,204 of 1,204``) for the holders of most objects."""
     total = leak.objects or leak.owners or 0
-    rows = [(holder.detail, f"{holder.objects:,} of {total:,}") for holder in leak.holders]
-    if len(rows) > _HOLDERS:
-        rest = sum(holder.objects for holder in leak.holders[_HOLDERS:])
-        rows[_HOLDERS:] = [(f"{len(leak.holders) - _HOLDERS} other ways", f"{rest:,} of {total:,}")]
+    least = max((holder.objects for holder in leak.holders), default=0) * _STRAY
+    shown = [holder for holder in leak.holders[:_HOLDERS] if holder.objects >= least]
+    rows = [(holder.detail, f"{holder.objects:,} of {total:,}") for holder in shown]
+    if others := leak.holders[len(shown) :]:
+        rest = sum(holder.objects for holder in others)
+        ways = "1 other way" if len(others) == 1 else f"{len(others)} other ways"
+        rows.append((ways, f"{rest:,} of {total:,}"))
     return rows
 
 
