@@ -136,7 +136,8 @@ def held(leak: Leak) -> list[tuple[str, str]]:
 
 def grew(leak: Leak, report: LeakReport) -> str:
     """``steadily through 60 s: 12 -> 1,204, no drop at any collection``"""
-    each, at, show, last = _objects_per_block(leak), 2, format.count, leak.objects or leak.live_blocks
+    at, show, last = 2, format.count, leak.objects or leak.live_blocks
+    each = min(last / max(leak.live_blocks, 1), 1)
     if leak.live_blocks < 5:
         each, at, show, last = 1, 1, format.size, leak.live_bytes
     values = [int(point[at] * each) for point in leak.points] or [0]
