@@ -450,4 +450,4 @@ def test_program(name):
     times = 6 if name.startswith("daemon") else 1  # it depends on the moment
     # greenlet needs the GIL, and Python says so
     warnings = "ignore:The global interpreter lock" if name == "greenlets" else None
-    run_at_once(*[lambda: run(PROGRAMS[name], timeout=30, PYTHONWARNINGS=warnings)] * times)
+    run_at_once(*[lambda: run(PROGRAMS[name], timeout=120, PYTHONWARNINGS=warnings)] * times)
