@@ -296,6 +296,41 @@ def linked_list():
         link.next, link.payload, HEAD = HEAD, bytes(200), link
 
 
+BY_KEY = weakref.WeakKeyDictionary()
+
+
+def weak_keys_held_by_their_values():
+    for step in steps():
+        connection = Connection()
+        record = Record(step)  # leak: weak_keys_held_by_their_values; type: Record; held: BY_KEY.data
+        record.connection = connection
+        BY_KEY[connection] = record
+
+
+def timers():
+    import asyncio
+
+    async def start():
+        for step in steps():
+            asyncio.get_running_loop().call_later(3600, Record(step).__init__, step)  # leak: timers; type: Record; held: LOOP._scheduled
+            await asyncio.sleep(0)
+
+    global LOOP
+    LOOP = asyncio.new_event_loop()
+    LOOP.run_until_complete(start())
+
+
+def slower_and_slower():
+    for step in steps():
+        for _ in range(12 if step < 200 else 3):
+            RECORDS.append(Record(step))  # leak: slower_and_slower; type: Record; held: RECORDS[..]
+
+
+def many_attributes():
+    for step in steps():
+        setattr(Store, "hook_%d" % step, Record(step))  # leak: many_attributes; type: Record; held: Store.*
+
+
 # ---- no leaks --------------------------------------------------------------------------------
 
 
@@ -407,6 +442,22 @@ def clean_coupons():
             key = chance.randrange(400)
             if key not in RESIZED:
                 RESIZED[key] = Record(key)
+
+
+def clean_full_at_half_time():
+    for step in steps():
+        if step < STEPS * 0.55:
+            RECORDS.append(Record(step))
+
+
+def clean_popular_pages():
+    """A bounded cache of pages of which a few are asked for most of the time."""
+    import random
+
+    chance = random.Random(1)
+    for _ in steps():
+        for _ in range(5):
+            page(int(chance.paretovariate(1)))
 
 
 def clean_exceptions():
