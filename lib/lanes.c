@@ -8,7 +8,7 @@ enum { SLACK = 64 * 1024 };
 void
 mp_lanes_note_thread(void)
 {
-    if (!mp_tracer.has_gil && mp_thread_count() > 1)
+    if (mp_tracer.no_gil && mp_thread_count() > 1)
         atomic_store(&mp_tracer.slack, SLACK);
 }
 

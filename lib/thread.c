@@ -141,12 +141,14 @@ move_to(struct mp_thread *self, uint32_t generation)
 {
     self->generation = generation;
     self->salt = generation * 0xd1342543de82ef95u;
+    self->trail.anchor = 0;
 }
 
 void
 mp_thread_flush(struct mp_thread *self, uint32_t generation)
 {
     move_to(self, generation);
+    self->trail.shared = false;
     memset(self->locations, 0, sizeof self->locations);
     memset(self->lines, 0, sizeof self->lines);
 }

@@ -76,6 +76,26 @@ struct mp_meter {
     uintptr_t last;       /* the block allocated last */
 };
 
+/* The outer frames of a stack that was walked, from the frame outside of `anchor` on
+ * (lib/py/trail.h). The last step has frame 0. */
+enum { MP_TRAIL_FRAMES = 1024 };
+
+struct mp_trail {
+    uintptr_t anchor;        /* a frame that is kept; 0: there was no walk yet */
+    uintptr_t code;          /* of the anchor */
+    uintptr_t next_code;     /* of the first frame outside that is kept */
+    uint64_t seed;           /* of the hash being made */
+    uint64_t power, hash;    /* the frames outside make hash * power + hash of a hash */
+    bool folded;             /* some of them are left out */
+    bool shared;             /* the interpreter's anchor is not ours alone (anchor_315.h) */
+    uint8_t met;             /* how often it was followed, modulo 256 */
+    uint8_t misses, made;    /* how often it was not met; trails so far */
+    uintptr_t held, held_at; /* what the interpreter's anchor was set to, and its count then */
+    struct mp_trail_step {
+        uintptr_t frame, ip;
+    } steps[MP_TRAIL_FRAMES + 1];
+};
+
 struct mp_thread {
     _Atomic uint32_t guard;
     uintptr_t fresh;     /* the block allocated last, until an object is made in it */
@@ -97,6 +117,7 @@ struct mp_thread {
     _Alignas(64) struct mp_site_way sites[MP_SITE_SETS][MP_SITE_WAYS];
     struct mp_location_slot locations[MP_LOCATION_SLOTS];
     struct mp_line_cursor lines[MP_LINE_CURSORS]; /* by code object */
+    _Alignas(64) struct mp_trail trail;
     struct mp_stack_slot stacks[MP_STACK_SLOTS];
 };
 

@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-struct mp_tracer mp_tracer = {.has_gil = true};
+struct mp_tracer mp_tracer;
 
 /* ---- fork ------------------------------------------------------------------------ */
 

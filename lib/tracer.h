@@ -40,7 +40,7 @@ struct mp_tracer {
     struct mp_lane main_lane;
     struct mp_lane reserve_lane;
     struct mp_spin reserve_lock;
-    bool has_gil;                 /* of the Python whose hooks record; true without any */
+    bool no_gil;                  /* the Python whose hooks record is free-threaded */
     _Atomic int64_t slack;        /* bytes that a thread may keep from the clock */
     struct mp_spin life;          /* taken by whoever starts, stops or clears */
     struct mp_side side;

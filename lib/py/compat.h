@@ -22,6 +22,9 @@
 #elif PY_VERSION_HEX >= 0x030E0000
 #include "frame_314.h"
 #define MP_ATEXIT_HEADER "atexit_314.h"
+#if PY_VERSION_HEX >= 0x030F0000
+#define MP_ANCHOR_HEADER "anchor_315.h"
+#endif
 #include "values_313.h"
 #elif PY_VERSION_HEX >= 0x030D0000
 #include "frame_313.h"
@@ -39,6 +42,9 @@
 
 #ifndef MP_BYTEARRAY_H
 #include "bytearray_311.h"
+#endif
+#ifndef MP_ANCHOR_HEADER
+#define MP_ANCHOR_HEADER "anchor_none.h"
 #endif
 #ifndef MP_ATEXIT_HEADER
 #define MP_ATEXIT_HEADER "atexit_311.h"

@@ -393,7 +393,7 @@ void
 mp_hook_install(void)
 {
     main_interpreter = PyInterpreterState_Main();
-    mp_tracer.has_gil = MP_HAS_GIL;
+    mp_tracer.no_gil = !MP_HAS_GIL;
     mp_tracer.source = (struct mp_stack_source){source_site, source_main};
     atomic_store(&shutting_down, false);
     if (!told_of_end)

@@ -4,18 +4,67 @@
 
 #include <string.h>
 
-_Atomic uintptr_t mp_stack_cleanup;
+/* ---- hash ------------------------------------------------------------------------- */
 
-/* The interpreter's frame between a constructor's call and __init__: remember its code. */
-static bool
-is_cleanup(uintptr_t code)
+/* mp_stack_hash from `frame` on. `at_anchor`: where the trail is met, go on with it. */
+static inline __attribute__((always_inline)) uint64_t
+walk(struct mp_trail *trail, const PyThreadState *tstate, const char *frame, uint64_t hash,
+     uintptr_t last, uintptr_t before_last, const bool at_anchor)
 {
-    const PyCodeObject *object = (const PyCodeObject *)code;
-    if (object->co_filename != object->co_name) /* so in no code that was compiled */
-        return false;
-    atomic_store_explicit(&mp_stack_cleanup, code, memory_order_relaxed);
-    return true;
+    bool begun_again = false;
+    for (; frame; frame = mp_frame_previous(frame)) {
+        const uintptr_t code = mp_frame_code(frame);
+        if (!mp_frame_is_python(frame) || mp_frame_is_cleanup(code))
+            continue;
+        if (code == last || code == before_last) {
+            const char *first = mp_frame_first(mp_frame_top(tstate));
+            if (!begun_again && mp_frame_is_incomplete(first)) {
+                hash = trail->seed * MP_HASH_FACTOR + mp_frame_ip(first);
+                last = before_last = 0;
+                frame = first;
+                begun_again = true;
+                continue;
+            }
+            frame = mp_frame_skip_folded(frame, last, before_last);
+            hash = hash * MP_HASH_FACTOR + MP_HASH_FOLD;
+            if (MP_UNLIKELY(!frame))
+                break;
+            continue;
+        }
+        hash = hash * MP_HASH_FACTOR + mp_frame_ip(frame);
+        if (at_anchor && (uintptr_t)frame == trail->anchor)
+            return mp_stack_walk_trail(trail, tstate, frame, hash, last);
+        before_last = last;
+        last = code;
+    }
+    return at_anchor && trail->anchor != MP_NO_TRAIL ? mp_trail_missed(trail, tstate, hash) : hash;
 }
+
+uint64_t
+mp_stack_walk_folded(struct mp_trail *trail, const PyThreadState *tstate, const char *frame,
+                     uint64_t hash, uintptr_t last, uintptr_t before_last)
+{
+    return walk(trail, tstate, frame, hash, last, before_last, true);
+}
+
+uint64_t
+mp_stack_walk_trail(struct mp_trail *trail, const PyThreadState *tstate, const char *frame,
+                    uint64_t hash, uintptr_t last)
+{
+    const uintptr_t code = mp_frame_code(frame);
+    if (mp_trail_fits(trail, tstate, code, last) && mp_trail_follow(trail, tstate, &hash))
+        return hash;
+    hash = walk(trail, tstate, mp_frame_previous(frame), hash, code, last, false);
+    return mp_trail_missed(trail, tstate, hash);
+}
+
+uint64_t
+mp_stack_walk_plainly(struct mp_trail *trail, const PyThreadState *tstate)
+{
+    return walk(trail, tstate, mp_frame_top(tstate), trail->seed, 0, 0, false);
+}
+
+/* ---- what is not in the cache ------------------------------------------------------- */
 
 /* The frames to keep, innermost first, in self->frames; -1 when there is no memory. `cut` when
  * there are more, further out. Keeps and folds exactly as mp_stack_hash does. */
@@ -30,7 +79,7 @@ collect(struct mp_thread *self, const PyThreadState *tstate, bool *cut)
         frame = mp_frame_previous(frame);
     for (; frame; frame = mp_frame_previous(frame)) {
         const uintptr_t code = mp_frame_code(frame);
-        if (!mp_frame_is_python(frame) || (MP_FRAME_HAS_CLEANUP && is_cleanup(code)))
+        if (!mp_frame_is_python(frame) || mp_frame_learn_cleanup(code))
             continue;
         if (code == last || code == before_last) {
             frame = mp_frame_skip_folded(frame, last, before_last);
@@ -112,6 +161,7 @@ mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash
             put_first(set, set[way], way);
             return set->site;
         }
+    mp_trail_unknown_stack(&self->trail);
     bool cut = false;
     const ptrdiff_t count = tstate ? collect(self, tstate, &cut) : 0;
     if (count < 0 || !intern_frames(self, count, cut, &site.stack))
