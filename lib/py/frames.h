@@ -55,6 +55,9 @@ mp_frame_first(const char *frame)
  * allocation passes over them, so that a recursion would cost the square of its depth. */
 #define MP_FOLDED_MAX 4096
 
+/* The same for the frames that are kept. */
+#define MP_KEPT_MAX 8192
+
 /* The last of the frames, from `frame` out, that are left out as recursion; NULL: they are too
  * many to pass over. */
 static inline const char *

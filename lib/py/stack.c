@@ -6,11 +6,13 @@
 
 /* ---- hash ------------------------------------------------------------------------- */
 
-/* mp_stack_hash from `frame` on. `at_anchor`: where the trail is met, go on with it. */
+/* mp_stack_hash from `frame` on, up to `most` kept frames. `at_anchor`: where the trail is met,
+ * go on with it. */
 static inline __attribute__((always_inline)) uint64_t
 walk(struct mp_trail *trail, const PyThreadState *tstate, const char *frame, uint64_t hash,
-     uintptr_t last, uintptr_t before_last, const bool at_anchor)
+     uintptr_t last, uintptr_t before_last, const bool at_anchor, const int most)
 {
+    int kept = 0;
     bool begun_again = false;
     for (; frame; frame = mp_frame_previous(frame)) {
         const uintptr_t code = mp_frame_code(frame);
@@ -36,15 +38,19 @@ walk(struct mp_trail *trail, const PyThreadState *tstate, const char *frame, uin
             return mp_stack_walk_trail(trail, tstate, frame, hash, last);
         before_last = last;
         last = code;
+        if (most && ++kept == most)
+            break;
     }
-    return at_anchor && trail->anchor != MP_NO_TRAIL ? mp_trail_missed(trail, tstate, hash) : hash;
+    if (at_anchor && trail->anchor != MP_TRAIL_SHORT)
+        return mp_trail_missed(trail, tstate, hash);
+    return hash;
 }
 
 uint64_t
 mp_stack_walk_folded(struct mp_trail *trail, const PyThreadState *tstate, const char *frame,
                      uint64_t hash, uintptr_t last, uintptr_t before_last)
 {
-    return walk(trail, tstate, frame, hash, last, before_last, true);
+    return walk(trail, tstate, frame, hash, last, before_last, true, 0);
 }
 
 uint64_t
@@ -54,14 +60,22 @@ mp_stack_walk_trail(struct mp_trail *trail, const PyThreadState *tstate, const c
     const uintptr_t code = mp_frame_code(frame);
     if (mp_trail_fits(trail, tstate, code, last) && mp_trail_follow(trail, tstate, &hash))
         return hash;
-    hash = walk(trail, tstate, mp_frame_previous(frame), hash, code, last, false);
+    hash = walk(trail, tstate, mp_frame_previous(frame), hash, code, last, false, 0);
     return mp_trail_missed(trail, tstate, hash);
 }
 
 uint64_t
 mp_stack_walk_plainly(struct mp_trail *trail, const PyThreadState *tstate)
 {
-    return walk(trail, tstate, mp_frame_top(tstate), trail->seed, 0, 0, false);
+    return walk(trail, tstate, mp_frame_top(tstate), trail->seed, 0, 0, false, 0);
+}
+
+uint64_t
+mp_stack_walk_deep(struct mp_trail *trail, const PyThreadState *tstate)
+{
+    if (++trail->met == 0)
+        trail->anchor = 0; /* perhaps it is no longer */
+    return walk(trail, tstate, mp_frame_top(tstate), trail->seed, 0, 0, false, MP_KEPT_MAX);
 }
 
 /* ---- what is not in the cache ------------------------------------------------------- */
@@ -91,6 +105,8 @@ collect(struct mp_thread *self, const PyThreadState *tstate, bool *cut)
         }
         before_last = last;
         last = code;
+        if ((*cut = count == MP_KEPT_MAX))
+            break;
         if (!mp_thread_reserve_frames(self, count + 1))
             return -1;
         self->frames[count++] = (struct mp_frame_key){code, mp_frame_ip(frame), false};

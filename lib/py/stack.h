@@ -8,7 +8,7 @@
  * Recursion: a frame is left out when its function is one of the last two that
  * were kept, further in. That bounds the stacks of functions that call themselves
  * or each other; the last frame kept is then marked MP_FOLDED. What is further out than
- * MP_FOLDED_MAX such frames is left out too.
+ * MP_FOLDED_MAX such frames, or about MP_KEPT_MAX others, is left out too.
  *
  * The hash stands for the stack: two different ones collide with a probability
  * of about n * n / 2^65 for n distinct stacks.
@@ -37,8 +37,10 @@ uint64_t mp_stack_walk_folded(struct mp_trail *trail, const PyThreadState *tstat
 uint64_t mp_stack_walk_trail(struct mp_trail *trail, const PyThreadState *tstate,
                              const char *frame, uint64_t hash, uintptr_t last);
 
-/* The same as mp_stack_hash(), of trail->seed, without the trail. */
+/* The same as mp_stack_hash(), of trail->seed, without the trail; where the stack is deep, of no
+ * more than MP_KEPT_MAX frames. */
 uint64_t mp_stack_walk_plainly(struct mp_trail *trail, const PyThreadState *tstate);
+uint64_t mp_stack_walk_deep(struct mp_trail *trail, const PyThreadState *tstate);
 
 /* Hash of the stack, with the frames that mp_stack_miss will keep: and of an incomplete one,
  * which costs less than to find out for each stack. Where it would fold another it is left out.
@@ -52,6 +54,8 @@ mp_stack_hash(struct mp_trail *trail, const PyThreadState *tstate, const uint64_
     const char *frame = mp_frame_top(tstate);
 
     trail->seed = seed;
+    if (MP_UNLIKELY(anchor == MP_TRAIL_DEEP))
+        return mp_stack_walk_deep(trail, tstate);
     for (; frame; frame = mp_frame_previous(frame)) {
         const uintptr_t code = mp_frame_code(frame);
         if (MP_UNLIKELY(!mp_frame_is_python(frame)) || MP_UNLIKELY(mp_frame_is_cleanup(code)))
@@ -64,7 +68,7 @@ mp_stack_hash(struct mp_trail *trail, const PyThreadState *tstate, const uint64_
         before_last = last;
         last = code;
     }
-    return anchor == MP_NO_TRAIL ? hash : mp_trail_missed(trail, tstate, hash);
+    return anchor == MP_TRAIL_SHORT ? hash : mp_trail_missed(trail, tstate, hash);
 }
 
 /* Site of an allocation made now by the thread of `tstate`; 0 when it cannot be kept.
@@ -80,7 +84,8 @@ mp_stack_site(struct mp_thread *self, const PyThreadState *tstate, enum mp_kind 
     const uint64_t walked = tstate ? mp_stack_hash(&self->trail, tstate, seed) : seed;
     const uint64_t hash = walked ^ walked >> 32;
 #ifdef MP_CHECK_WALKS
-    if (tstate && walked != mp_stack_walk_plainly(&self->trail, tstate))
+    if (tstate && self->trail.anchor > MP_TRAIL_DEEP &&
+        walked != mp_stack_walk_plainly(&self->trail, tstate))
         abort();
 #endif
 

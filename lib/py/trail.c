@@ -30,11 +30,13 @@ choose_anchor(const PyThreadState *tstate, int distance)
     return NULL;
 }
 
-/* Fill trail->steps with the frames outside of the anchor. False when they are too many, or few. */
-static bool
+/* Fill trail->steps with the frames outside of the anchor. How many there are; at most one more
+ * than there is room for. */
+static int
 fill_trail(struct mp_trail *trail, const char *anchor)
 {
-    uintptr_t last = mp_frame_code(anchor), before_last = 0, count = 0;
+    uintptr_t last = mp_frame_code(anchor), before_last = 0;
+    int count = 0;
     bool folding = false;
 
     trail->code = last;
@@ -44,7 +46,7 @@ fill_trail(struct mp_trail *trail, const char *anchor)
     trail->folded = false;
     for (const char *frame = mp_frame_previous(anchor); frame; frame = mp_frame_previous(frame)) {
         if (count == MP_TRAIL_FRAMES)
-            return false;
+            return count + 1;
         const uintptr_t code = mp_frame_code(frame);
         trail->steps[count++] = (struct mp_trail_step){(uintptr_t)frame, mp_frame_ip(frame)};
         if (!mp_frame_is_python(frame) || mp_frame_learn_cleanup(code))
@@ -65,7 +67,7 @@ fill_trail(struct mp_trail *trail, const char *anchor)
         last = code;
     }
     trail->steps[count].frame = 0;
-    return count >= SHORTEST;
+    return count;
 }
 
 static void
@@ -75,11 +77,15 @@ make_trail(struct mp_trail *trail, PyThreadState *tstate)
     const char *anchor = choose_anchor(tstate, distances[trail->made++ & 3]);
     mp_anchor_release(trail, tstate);
     trail->misses = trail->met = 0;
-    trail->anchor = MP_NO_TRAIL;
-    if (!anchor || !fill_trail(trail, anchor))
-        return;
-    trail->anchor = (uintptr_t)anchor;
-    mp_anchor_set(trail, tstate);
+    const int length = anchor ? fill_trail(trail, anchor) : 0;
+    if (length < SHORTEST)
+        trail->anchor = MP_TRAIL_SHORT;
+    else if (length > MP_TRAIL_FRAMES)
+        trail->anchor = MP_TRAIL_DEEP;
+    else {
+        trail->anchor = (uintptr_t)anchor;
+        mp_anchor_set(trail, tstate);
+    }
 }
 
 uint64_t

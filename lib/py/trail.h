@@ -23,14 +23,15 @@
 #define MP_HASH_FACTOR 0x9e3779b97f4a7c15u
 #define MP_HASH_FOLD 0x5851f42d4c957f2du
 
-/* No frame: the stack was too short or too long for a trail. */
-#define MP_NO_TRAIL ((uintptr_t)1)
+/* Not frames: the stack was too short for a trail, or too deep. */
+#define MP_TRAIL_SHORT ((uintptr_t)1)
+#define MP_TRAIL_DEEP ((uintptr_t)2)
 
 /* The thread has met a stack that is new to it: there may be a trail soon, if there is none. */
 static inline void
 mp_trail_unknown_stack(struct mp_trail *trail)
 {
-    if (trail->anchor == MP_NO_TRAIL && ++trail->misses % 16 == 0)
+    if (trail->anchor == MP_TRAIL_SHORT && ++trail->misses % 16 == 0)
         trail->anchor = 0;
 }
 

@@ -331,6 +331,25 @@ def test_what_is_outside_of_a_very_deep_recursion_is_left_out(depth, cut):
     assert (len(stack) == 2) == cut
 
 
+def test_a_recursion_through_many_functions_is_cut_when_it_is_very_deep():
+    """Nothing of it is folded; each allocation would walk all of it."""
+    calls = [f"def f{i}(n): return f{(i + 1) % 5}(n - 1) if n else bytes(1000)" for i in range(5)]
+    scope = {}
+    exec(compile("\n".join(calls), "ring", "exec"), scope)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(40_000)
+    try:
+        memprof.start()
+        stack = memprof.get_object_traceback(scope["f0"](30_000))
+        memprof.stop()
+    finally:
+        sys.setrecursionlimit(limit)
+    assert stack[0].filename == "<frames left out: deep recursion>"
+    assert 8000 < len(stack) < 9000
+    names = [frame.function for frame in stack[1:]]
+    assert names == [f"f{(30_000 - i) % 5}" for i in range(len(names) - 1, -1, -1)]
+
+
 def test_recursion_is_folded_and_marked():
     def down(n):
         return down(n - 1) if n else bytes(1000)  #@ recursion
