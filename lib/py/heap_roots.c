@@ -122,7 +122,7 @@ is_own_frame(const struct mp_heap *heap, const PyCodeObject *code)
 
 /* What may lie on the evaluation stack: it is not known how far that reaches. */
 static void
-add_stack(struct mp_heap *heap, const char *frame, const PyCodeObject *code, uint32_t kind)
+add_stack(struct mp_heap *heap, const char *frame, const PyCodeObject *code)
 {
     const uintptr_t *slots = (const uintptr_t *)(frame + MP_FRAME_LOCALS);
     const int begin = code->co_nlocalsplus;
@@ -131,7 +131,7 @@ add_stack(struct mp_heap *heap, const char *frame, const PyCodeObject *code, uin
     for (int i = begin; i < begin + code->co_stacksize; i++)
         mp_heap_add_root(heap, (struct mp_root){
                                    .node = mp_heap_find(heap, (uintptr_t)slot_object(slots[i])),
-                                   .kind = kind, .name2 = intern(heap, code->co_qualname)});
+                                   .kind = MP_ROOT_STACK, .name2 = intern(heap, code->co_qualname)});
 }
 
 static void
@@ -143,10 +143,10 @@ add_frame(struct mp_heap *heap, const char *frame, bool stacks)
     const bool own = is_own_frame(heap, code);
     struct locals locals = {heap, own ? MP_ROOT_OWN : MP_ROOT_FRAME,
                             intern(heap, code->co_qualname)};
-    if (stacks)
-        add_stack(heap, frame, code, own ? MP_ROOT_OWN : MP_ROOT_STACK);
-    else
+    if (!stacks)
         mp_heap_each_local(heap, frame, add_local, &locals);
+    else if (!own) /* memprof holds what it looks at: more likely a left-over of the program's */
+        add_stack(heap, frame, code);
 }
 
 /* ---- threads ------------------------------------------------------------------------------------ */
