@@ -43,7 +43,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py lint install clean help \
-        check-pythons check-cpython python-table wheel soak nightly check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
+        check-pythons check-walks check-cpython python-table wheel soak nightly check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -122,6 +122,10 @@ fuzz: build/fuzz/profile build/fuzz/linetable  ## the fuzzers (clang-14, libclan
 check-pythons:              ## the whole suite on PYTHONS; by default on all that .ci/pythons provides
 	@$(PYTHON) .ci/check_pythons.py $(PYTHONS)
 
+check-walks:                ## the same, where each stack's hash is compared with that of a whole walk
+	@MEMPROF_RESULTS=build/walks.json CFLAGS="-O1 -g -DMP_CHECK_WALKS" \
+	  $(PYTHON) .ci/check_pythons.py $(PYTHONS)
+
 TESTS ?= usual
 check-cpython: setup        ## CPython's own tests (TESTS=short, usual, all or names), bare and under memprof
 	@$(PYTHON) .ci/check_cpython.py --tests "$(TESTS)" $(PYTHONS)
@@ -132,7 +136,7 @@ soak: setup                 ## threads, forks, starts and stops for SOAK_SECONDS
 	$(VENV_PYTHON) tests/soak/soak.py $(SOAK_SECONDS)
 
 nightly:                    ## what takes hours: soak, CPython's tests, sanitizers, fuzzers
-	@failed=; for what in soak check-cpython check-asan check-ubsan check-tsan "fuzz FUZZ_SECONDS=1800"; do \
+	@failed=; for what in soak check-cpython check-walks check-asan check-ubsan check-tsan "fuzz FUZZ_SECONDS=1800"; do \
 	  $(MAKE) --no-print-directory $$what || failed="$$failed $${what%% *}"; done; \
 	  test -z "$$failed" || { echo "nightly: failed:$$failed"; exit 1; }
 

@@ -29,7 +29,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "pythons"
-RESULTS = ROOT / "build" / "pythons.json"
+RESULTS = ROOT / os.environ.get("MEMPROF_RESULTS", "build/pythons.json")
 END = float(os.environ.get("MEMPROF_END", "inf"))
 LEAST_MINUTES = 5  # with less time left no further one is begun
 OWN_REPORT = os.environ.get("MEMPROF_OWN_REPORT")  # of pytest on the Python that runs this

@@ -73,7 +73,8 @@ put_in(enum mp_kind kind)
     const bool changed = !is_same(&current, &mp_chain_below[kind]);
     if (changed && mp_chain_below[kind].malloc && is_reached(kind))
         return false;
-    mp_chain_below[kind] = current;
+    if (changed) /* other threads read it, without a GIL in the middle of this */
+        mp_chain_below[kind] = current;
     hook.ctx = current.ctx;
     atomic_thread_fence(memory_order_seq_cst);
     PyMem_SetAllocator(domains[kind], &hook);

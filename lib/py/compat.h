@@ -17,14 +17,12 @@
 #elif PY_VERSION_HEX >= 0x030F0000
 #include "frame_314.h"
 #define MP_ATEXIT_HEADER "atexit_314.h"
+#define MP_ANCHOR_HEADER "anchor_315.h"
 #include "values_313.h"
 #include "bytearray_315.h"
 #elif PY_VERSION_HEX >= 0x030E0000
 #include "frame_314.h"
 #define MP_ATEXIT_HEADER "atexit_314.h"
-#if PY_VERSION_HEX >= 0x030F0000
-#define MP_ANCHOR_HEADER "anchor_315.h"
-#endif
 #include "values_313.h"
 #elif PY_VERSION_HEX >= 0x030D0000
 #include "frame_313.h"

@@ -41,7 +41,7 @@ walk(struct mp_trail *trail, const PyThreadState *tstate, const char *frame, uin
         if (most && ++kept == most)
             break;
     }
-    if (at_anchor && trail->anchor != MP_TRAIL_SHORT)
+    if (at_anchor && !mp_trail_stays_short(trail))
         return mp_trail_missed(trail, tstate, hash);
     return hash;
 }
@@ -177,7 +177,6 @@ mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash
             put_first(set, set[way], way);
             return set->site;
         }
-    mp_trail_unknown_stack(&self->trail);
     bool cut = false;
     const ptrdiff_t count = tstate ? collect(self, tstate, &cut) : 0;
     if (count < 0 || !intern_frames(self, count, cut, &site.stack))

@@ -68,7 +68,7 @@ mp_stack_hash(struct mp_trail *trail, const PyThreadState *tstate, const uint64_
         before_last = last;
         last = code;
     }
-    return anchor == MP_TRAIL_SHORT ? hash : mp_trail_missed(trail, tstate, hash);
+    return mp_trail_stays_short(trail) ? hash : mp_trail_missed(trail, tstate, hash);
 }
 
 /* Site of an allocation made now by the thread of `tstate`; 0 when it cannot be kept.

@@ -91,7 +91,7 @@ make_trail(struct mp_trail *trail, PyThreadState *tstate)
 uint64_t
 mp_trail_missed(struct mp_trail *trail, const PyThreadState *tstate, uint64_t hash)
 {
-    if (!trail->anchor || ++trail->misses >= MISSES_BEFORE_NEW)
+    if (trail->anchor <= MP_TRAIL_SHORT || ++trail->misses >= MISSES_BEFORE_NEW)
         make_trail(trail, (PyThreadState *)tstate);
     return hash;
 }

@@ -27,12 +27,11 @@
 #define MP_TRAIL_SHORT ((uintptr_t)1)
 #define MP_TRAIL_DEEP ((uintptr_t)2)
 
-/* The thread has met a stack that is new to it: there may be a trail soon, if there is none. */
-static inline void
-mp_trail_unknown_stack(struct mp_trail *trail)
+/* True, but each 256th time: it may be long enough by now. */
+static inline bool
+mp_trail_stays_short(struct mp_trail *trail)
 {
-    if (trail->anchor == MP_TRAIL_SHORT && ++trail->misses % 16 == 0)
-        trail->anchor = 0;
+    return trail->anchor == MP_TRAIL_SHORT && MP_LIKELY(++trail->met != 0);
 }
 
 /* The trail was not met, or did not hold: a new one, when that is so often. Returns `hash`. */
