@@ -62,7 +62,7 @@ assert _core.check() is None and _core.lost() == 0
 
 @pytest.mark.skipif(not find_spec("gevent"), reason="gevent is not installed")
 def test_gevent():
-    run(GEVENT)
+    run(GEVENT, python=("-W", "ignore:The global interpreter lock"))  # its extensions need it
 
 
 # ---- interpreters --------------------------------------------------------------------------------
