@@ -172,16 +172,15 @@ slows_down(const uint64_t level[QUARTERS + 1])
     return after * 100 < before * MP_GROWTH_SLOWER;
 }
 
-/* What warms up rises less and less; a leak goes on. By blocks too, where there are many: the
- * bytes may have the table of a container among them, which grows in leaps. */
+/* What warms up rises less and less; a leak goes on. By the number of blocks, where there are
+ * many: the bytes may have the table of a container among them, which grows in leaps. */
 static bool
 is_levelling_off(const struct levels *levels)
 {
     const uint64_t *blocks = levels->quarter_blocks;
-    const bool many = blocks[QUARTERS] >= blocks[0] + MP_GROWTH_MANY;
-    if (!slows_down(levels->quarter_bytes) && !(many && slows_down(blocks)))
-        return false;
-    return !many || !goes_on(blocks);
+    if (blocks[QUARTERS] < blocks[0] + MP_GROWTH_MANY)
+        return slows_down(levels->quarter_bytes);
+    return slows_down(blocks) && !goes_on(blocks);
 }
 
 static bool

@@ -48,7 +48,7 @@ enum {
     MP_GROWTH_WINDOWS = 8,
     MP_GROWTH_SLOWER = 50,          /* percent: growth that has so much of its pace left levels off */
     MP_GROWTH_MORE = 120,           /* percent of a bounded thing's pace: beyond it growth goes on */
-    MP_GROWTH_MANY = 8,             /* more blocks than these are judged by their number too */
+    MP_GROWTH_MANY = 8,             /* so many blocks more: what levels off is told by their number */
     MP_GROWTH_STEPS = 4,            /* fewer lasting rises say nothing */
     MP_GROWTH_PACE = 3,             /* fastest by slowest of regular steps */
     MP_GROWTH_BYTES = 1024,         /* less growth than this is not worth a report */

@@ -37,16 +37,18 @@ filling_up(size_t i, size_t n)
     return 1000 * (uint64_t)MB - left;
 }
 
+static uint64_t one(size_t i, size_t n) { (void)i, (void)n; return 1; }
+
 static struct mp_growth
-judge_one_block(level *level_at, size_t n)
+judge_blocks(level *level_at, level *blocks_at, size_t n)
 {
     struct maker *maker = make_begin();
     const uint32_t stack = STACK(maker, {"a.py", "f", 1, 1});
     for (size_t i = 0; i < n; i++) {
-        const struct mp_point point = {stack, 1, level_at(i, n)};
+        const struct mp_point point = {stack, (uint32_t)blocks_at(i, n), level_at(i, n)};
         make_checkpoint(&maker->series, (i + 1) * TICK, &point, 1);
     }
-    make_row(maker, stack, level_at(n - 1, n), 1);
+    make_row(maker, stack, level_at(n - 1, n), blocks_at(n - 1, n));
     struct mp_snapshot *snapshot = make_end(maker);
     struct mp_growths growths = growths_of(snapshot);
     const struct mp_growth row = growths.rows[0];
@@ -103,9 +105,9 @@ table_that_doubles_for_its_contents_is_told_apart(void **state)
 {
     (void)state;
     for (size_t n = 40; n <= MP_CHECKPOINTS; n++) {
-        assert_int_equal(judge_one_block(doubling_on, n).verdict, MP_STEPWISE);
-        assert_int_not_equal(judge_one_block(doubling_no_more, n).verdict, MP_STEPWISE);
-        assert_int_not_equal(judge_one_block(doubling_no_more, n).verdict, MP_STEADY);
+        assert_int_equal(judge_blocks(doubling_on, one, n).verdict, MP_STEPWISE);
+        assert_int_not_equal(judge_blocks(doubling_no_more, one, n).verdict, MP_STEPWISE);
+        assert_int_not_equal(judge_blocks(doubling_no_more, one, n).verdict, MP_STEADY);
     }
 }
 
@@ -136,6 +138,13 @@ static uint64_t trickle(size_t i, size_t n) /* a cache fills up; something leaks
     return objects(1 - exp(-12 * part_of(i, n)) + 0.3 * part_of(i, n));
 }
 
+/* As many objects in each part of the run, in a table that was last made larger before its middle. */
+static uint64_t steady_number(size_t i, size_t n) { return objects(part_of(i, n)) / 100; }
+static uint64_t with_their_table(size_t i, size_t n)
+{
+    return objects(part_of(i, n)) + (part_of(i, n) < 0.45 ? 100000 : 1000000);
+}
+
 static uint64_t fills(double times, size_t i, size_t n) { return objects(1 - exp(-times * part_of(i, n))); }
 static uint64_t fills_3(size_t i, size_t n) { return fills(3, i, n); }
 static uint64_t fills_4(size_t i, size_t n) { return fills(4, i, n); }
@@ -157,6 +166,14 @@ leak_that_became_slower_is_steady(void **state)
             if (verdict != MP_STEADY)
                 fail_msg("curve %zu, %zu checkpoints: %d", l, n, (int)verdict);
         }
+}
+
+static void
+objects_in_a_table_that_leaps_early_are_steady(void **state)
+{
+    (void)state;
+    for (size_t n = 40; n <= MP_CHECKPOINTS; n++)
+        assert_int_equal(judge_blocks(with_their_table, steady_number, n).verdict, MP_STEADY);
 }
 
 static void
@@ -214,6 +231,7 @@ main(void)
         cmocka_unit_test(table_that_doubles_for_its_contents_is_told_apart),
         cmocka_unit_test(cache_that_fills_up_ever_slower_is_no_leak),
         cmocka_unit_test(leak_that_became_slower_is_steady),
+        cmocka_unit_test(objects_in_a_table_that_leaps_early_are_steady),
         cmocka_unit_test(bounded_thing_is_no_leak),
         cmocka_unit_test(chance_is_no_leak),
     };
