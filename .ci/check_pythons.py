@@ -10,7 +10,8 @@ build/pythons.json as well, which .ci/python_table.py turns into the table of th
 
 Exit status 1 when a version of .ci/supported is not green. One that cannot be had (no mirror, not
 root) or for which no time is left is shown as not run, last, and fails only with MEMPROF_ALL=1:
-the machine is at fault then, not the tree. MEMPROF_END: time (seconds since 1970) at which all must
+the machine is at fault then, not the tree. Without that only the newest of each minor version is
+run of what can be provided. MEMPROF_END: time (seconds since 1970) at which all must
 be over; without it there is no end. The suite on one interpreter has MINUTES.
 """
 
@@ -59,6 +60,10 @@ def known_failures(version: str) -> set[str]:
 
 def minor_of(version: str) -> str:
     return ".".join(version.split(".")[:2]) + ("t" if version.endswith("t") else "")
+
+
+def patch_of(version: str) -> int:
+    return int(version.rstrip("t").split(".")[2])
 
 
 def seconds_left(minutes: float) -> float:
@@ -247,6 +252,20 @@ def show_not_run(not_run: dict[str, str]) -> None:
         print(f"{version:9} NOT RUN, {reason}", flush=True)
 
 
+def newest_of_each(pythons: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Of each minor version the newest Python; the others, with the version that is run."""
+    versions = {python: Interpreter(python).version for python in pythons}
+    newest: dict[str, str] = {}
+    for python, version in versions.items():
+        other = newest.get(minor_of(version))
+        if other is None or patch_of(version) > patch_of(versions[other]):
+            newest[minor_of(version)] = python
+    left = [version for python, version in versions.items() if python not in newest.values()]
+    return list(newest.values()), {
+        version: f"{versions[newest[minor_of(version)]]} is (all with MEMPROF_ALL=1)" for version in left
+    }
+
+
 def check_all(pythons: list[str], required: set[str]) -> tuple[list[dict], dict[str, str]]:
     """The rows, and the versions that were not run with the reason."""
     options = shlex.split(os.environ.get("MEMPROF_PYTEST", ""))
@@ -273,12 +292,15 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & had it ignored
     required, named = supported(), sys.argv[1:]
     pythons, said = (named, "") if named else provide()
+    all_of_them, left_out = os.environ.get("MEMPROF_ALL") == "1", {}
+    if not named and not all_of_them:
+        pythons, left_out = newest_of_each(pythons)
     rows, not_run = check_all(pythons, required)
     if not named:
         seen = {minor_of(row["version"]) for row in rows} | not_run.keys()
         not_run |= {version: why_not(version, said) for version in sorted(required - seen)}
-    show_not_run(not_run)
-    missing = bool(required & not_run.keys()) and os.environ.get("MEMPROF_ALL") == "1"
+    show_not_run(left_out | not_run)
+    missing = all_of_them and bool(required & not_run.keys())
     return 1 if missing or any(row["failed"] and row["supported"] for row in rows) else 0
 
 
