@@ -87,6 +87,7 @@ struct mp_trail {
     uint64_t seed;           /* of the hash being made */
     uint64_t power, hash;    /* the frames outside make hash * power + hash of a hash */
     bool folded;             /* some of them are left out */
+    bool begun_again;        /* the walk of now, behind an incomplete frame */
     bool shared;             /* the interpreter's anchor is not ours alone (anchor_315.h) */
     uint8_t met;             /* how often it was followed, modulo 256 */
     uint8_t misses, made;    /* how often it was not met; trails so far */

@@ -28,7 +28,7 @@
 uint32_t mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
                        struct mp_site site);
 
-/* The rest of mp_stack_hash from `frame` on, where frames are to be left out as recursion. */
+/* The rest of mp_stack_hash() from `frame` on, the first that is left out as recursion. */
 uint64_t mp_stack_walk_folded(struct mp_trail *trail, const PyThreadState *tstate,
                               const char *frame, uint64_t hash, uintptr_t last,
                               uintptr_t before_last);

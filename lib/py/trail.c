@@ -2,7 +2,7 @@
 
 enum {
     MISSES_BEFORE_NEW = 4, /* among 256 meetings */
-    SHORTEST = 4,          /* frames that are faster walked than compared */
+    SHORTEST = 8,          /* frames that are faster walked than compared */
     FAR = 6,               /* frames kept inside of the anchor that are many */
 };
 
