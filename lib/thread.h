@@ -91,6 +91,7 @@ struct mp_trail {
     bool shared;             /* the interpreter's anchor is not ours alone (anchor_315.h) */
     uint8_t met;             /* how often it was followed, modulo 256 */
     uint8_t misses, made;    /* how often it was not met; trails so far */
+    uint8_t failures;        /* trails in a row that did not pay */
     uintptr_t held, held_at; /* what the interpreter's anchor was set to, and its count then */
     struct mp_trail_step {
         uintptr_t frame, ip;

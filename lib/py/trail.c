@@ -2,6 +2,8 @@
 
 enum {
     MISSES_BEFORE_NEW = 4, /* among 256 meetings */
+    MET_TO_PAY = 16,       /* of a trail until it is missed so often, or it costs more than it saves */
+    FAILURES = 2,          /* trails in a row that did not pay, before a rest */
     SHORTEST = 8,          /* frames that are faster walked than compared */
     FAR = 6,               /* frames kept inside of the anchor that are many */
 };
@@ -91,8 +93,17 @@ make_trail(struct mp_trail *trail, PyThreadState *tstate)
 uint64_t
 mp_trail_missed(struct mp_trail *trail, const PyThreadState *tstate, uint64_t hash)
 {
-    if (trail->anchor <= MP_TRAIL_SHORT || ++trail->misses >= MISSES_BEFORE_NEW)
+    if (trail->anchor > MP_TRAIL_SHORT) {
+        if (++trail->misses < MISSES_BEFORE_NEW)
+            return hash;
+        trail->failures = trail->met < MET_TO_PAY ? trail->failures + 1 : 0;
+    }
+    if (trail->failures < FAILURES) {
         make_trail(trail, (PyThreadState *)tstate);
+        return hash;
+    }
+    trail->anchor = MP_TRAIL_SHORT; /* walk plainly for a while */
+    trail->met = trail->failures = 0;
     return hash;
 }
 
@@ -114,6 +125,6 @@ mp_trail_tend(struct mp_trail *trail, const PyThreadState *tstate)
         return;
     }
     if (trail->met == 0)
-        trail->misses = 0;
+        trail->misses = trail->failures = 0;
     mp_anchor_set(trail, (PyThreadState *)tstate);
 }

@@ -23,7 +23,7 @@
 #define MP_HASH_FACTOR 0x9e3779b97f4a7c15u
 #define MP_HASH_FOLD 0x5851f42d4c957f2du
 
-/* Not frames: the stack was too short for a trail, or too deep. */
+/* Not frames: the stack was too short for a trail, or changes too often; or it is too deep. */
 #define MP_TRAIL_SHORT ((uintptr_t)1)
 #define MP_TRAIL_DEEP ((uintptr_t)2)
 
