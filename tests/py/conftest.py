@@ -13,6 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what runs behind it so
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # programs under test inherit it
+
 ROOT = Path(__file__).resolve().parents[2]
 PYMOD = ROOT / "pymod"
 PROGRAMS = ROOT / "tests" / "programs"
