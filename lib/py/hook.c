@@ -383,10 +383,20 @@ note_end(void)
     has_ended = true;
 }
 
+static void
+be_told_of_end(void)
+{
+    if (!told_of_end)
+        told_of_end = Py_AtExit(note_end) == 0;
+}
+
 bool
 mp_hook_has_ended(void)
 {
-    return atomic_exchange(&has_ended, false);
+    const bool ended = atomic_exchange(&has_ended, false);
+    if (ended)
+        atomic_store(&shutting_down, false);
+    return ended;
 }
 
 void
@@ -395,9 +405,7 @@ mp_hook_install(void)
     main_interpreter = PyInterpreterState_Main();
     mp_tracer.no_gil = !MP_HAS_GIL;
     mp_tracer.source = (struct mp_stack_source){source_site, source_main};
-    atomic_store(&shutting_down, false);
-    if (!told_of_end)
-        told_of_end = Py_AtExit(note_end) == 0;
+    be_told_of_end();
     mp_tracer_activate();
     mp_hook_count_meters();
     mp_chain_install();
@@ -465,5 +473,7 @@ mp_hook_disown(struct mp_thread *self, uintptr_t block)
 void
 mp_hook_shut_down(void)
 {
+    be_told_of_end();
     atomic_store(&shutting_down, true);
+    mp_thread_quiesce(); /* who read it before may be walking the frames of its thread state */
 }

@@ -2,8 +2,8 @@
 #include "test.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "thread.h"
@@ -183,8 +183,7 @@ stay_in_a_hook(void *unused)
     struct mp_thread *self = mp_thread_self();
     atomic_store(&self->guard, MP_GUARD_RECORDING);
     pthread_barrier_wait(&ready);
-    for (int i = 0; i < 100; i++)
-        sched_yield();
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     atomic_store(&hook_ended, 1);
     atomic_store_explicit(&self->guard, 0, memory_order_release);
     pthread_barrier_wait(&leaving);
