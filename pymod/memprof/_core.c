@@ -165,8 +165,10 @@ core_lost(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 static PyObject *
 core_shut_down(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    mp_hook_shut_down();
-    Py_RETURN_NONE;
+    const bool all = PyInterpreterState_Get() == PyInterpreterState_Main();
+    if (all)
+        mp_hook_shut_down();
+    return PyBool_FromLong(all);
 }
 
 static PyObject *
@@ -285,7 +287,7 @@ static PyMethodDef functions[] = {
     {"reset_peak", core_reset_peak, METH_NOARGS, "Let the peak begin anew."},
     {"own_memory", core_own_memory, METH_NOARGS, "Resident bytes of the tracer."},
     {"lost", core_lost, METH_NOARGS, "Number of events that could not be recorded."},
-    {"shut_down", core_shut_down, METH_NOARGS, "The interpreter is about to end."},
+    {"shut_down", core_shut_down, METH_NOARGS, "The interpreter is about to end; was it the main one?"},
     {"quiet", core_quiet, METH_O, "quiet(on) -> before: leave out this thread's allocations."},
     {"leave_out_stacks", core_leave_out_stacks, METH_O, "For a trace that only serves lines.py."},
     {"check", core_check, METH_NOARGS, "None, or which invariant is broken. For tests."},

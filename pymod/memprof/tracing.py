@@ -322,8 +322,8 @@ def _register() -> None:
 
 
 def _at_exit() -> None:
-    _core.sampler_stop()
-    _core.shut_down()
+    if _core.shut_down():  # the end of another interpreter than the main one is not ours
+        _core.sampler_stop()
 
 
 def _after_fork_in_child() -> None:

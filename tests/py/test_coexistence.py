@@ -342,6 +342,19 @@ check()
 memprof.start()
 for _ in range(5): use_one(); kept = storm(); check()
 """,
+    "an interpreter with memprof in it ends": INTERPRETERS + RAW_WITHOUT_GIL + """
+memprof.start(series=True, checkpoint=0.01)
+number = interpreters.create()
+run_in(number, f"import sys; sys.path[:] = {sys.path}; from memprof import tracing; tracing._register()")
+interpreters.destroy(number)
+kept = []
+def resize_once(): kept.append(resize(None, 70_000))
+in_threads(1, resize_once)
+rows = memprof.take_snapshot().statistics("function", metric="live")
+assert any(row.size >= 70_000 and row.traceback[-1].function == "resize_once" for row in rows), rows[:3]
+known += 1; check()  # the sampler goes on
+free(kept.pop())
+""",
     "interpreters in threads": INTERPRETERS + WHILE_OTHERS + """
 memprof.start()
 while_others(use_one, lambda: [storm() for _ in range(20)]); check()
