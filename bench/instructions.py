@@ -34,7 +34,7 @@ SLACK = 1.03  # another patch release of the compiler or of CPython
 PARTS = {
     "hook": ["hook.c"],
     "thread": ["thread.h", "thread.c"],
-    "walk": ["stack.h", "compat.h", "frame_*.h"],
+    "walk": ["stack.h", "trail.h", "trail.c", "frames.h", "anchor_*.h", "compat.h", "frame_*.h"],
     "tracer": ["tracer.h", "tracer.c"],
     "shadow": ["shadow.h", "shadow.c"],
     "tally": ["tally.h", "tally.c"],
