@@ -110,11 +110,11 @@ mp_thread_count(void)
 }
 
 void
-mp_thread_quiesce(void)
+mp_thread_quiesce(int patience)
 {
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     struct mp_thread *block = mp_thread_first();
-    for (int patience = 100; block; block = block->next) {
+    for (; block; block = block->next) {
         if (block == mp_thread_current)
             continue;
         while (atomic_load_explicit(&block->guard, memory_order_acquire) == MP_GUARD_RECORDING &&

@@ -180,11 +180,13 @@ mp_thread_self(void)
     return MP_LIKELY(self != NULL) ? self : mp_thread_attach();
 }
 
-/* Wait until no other thread is inside a hook that it entered before the call, for 0.1
- * seconds at most: a hook may be waiting in the allocator below it, even for the GIL that
- * the caller holds (tracemalloc's does). What such a straggler records is then counted in
- * the next trace or not at all. */
-void mp_thread_quiesce(void);
+/* Wait until no other thread is inside a hook that it entered before the call, but not for who
+ * is in the allocator below: that may wait, even for the GIL that the caller holds
+ * (tracemalloc's does). `patience`: milliseconds at most, for a thread that is held by a debugger,
+ * or has no processor. What such a straggler records after a clear is counted in the next trace
+ * or not at all. */
+enum { MP_QUIESCE_PATIENCE = 100 };
+void mp_thread_quiesce(int patience);
 
 /* In a forked child: the blocks of all other threads are free again. */
 void mp_thread_after_fork(void);
