@@ -1,9 +1,10 @@
 #define _GNU_SOURCE
 #include "thread.h"
 
+#include <errno.h>
 #include <linux/membarrier.h>
-#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -121,6 +122,34 @@ mp_thread_quiesce(int patience)
                patience-- > 0)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
+}
+
+/* Our threads call few functions deep; the usual 8 MiB are much where address space is limited. */
+enum { OWN_STACK = 512 * 1024 };
+
+static int
+create(pthread_t *thread, void *(*run)(void *), void *data)
+{
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return error;
+    pthread_attr_setstacksize(&attributes, OWN_STACK);
+    error = pthread_create(thread, &attributes, run, data);
+    pthread_attr_destroy(&attributes);
+    return error == EINVAL ? pthread_create(thread, NULL, run, data) /* much thread-local storage */
+                           : error;
+}
+
+int
+mp_thread_start(pthread_t *thread, void *(*run)(void *), void *data)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = create(thread, run, data);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
 }
 
 void

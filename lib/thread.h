@@ -19,6 +19,8 @@
 #ifndef MP_THREAD_H
 #define MP_THREAD_H
 
+#include <pthread.h>
+
 #include "linetable.h"
 #include "mem.h"
 
@@ -187,6 +189,10 @@ mp_thread_self(void)
  * or not at all. */
 enum { MP_QUIESCE_PATIENCE = 100 };
 void mp_thread_quiesce(int patience);
+
+/* Start a thread of our own: signals are the program's, so none is delivered to it, and its stack
+ * is small. 0, or what pthread_create() says. */
+int mp_thread_start(pthread_t *thread, void *(*run)(void *), void *data);
 
 /* In a forked child: the blocks of all other threads are free again. */
 void mp_thread_after_fork(void);
