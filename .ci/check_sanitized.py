@@ -29,7 +29,7 @@ OPTIONS = {
     "ubsan": "print_stacktrace=1:halt_on_error=1",
     "tsan": "halt_on_error=0:report_signal_unsafe=0:history_size=4:handle_segv=0:die_after_fork=0:exitcode=0",
 }
-SHORT = ["coexistence", "extension_api", "lines_activations", "heap_wrong_types"]
+SHORT = ["coexistence", "extension_api", "lines_activations", "heap", "heap_wrong_types"]
 # What makes no sense here, and why.
 LEFT_OUT = {
     "test_bench": "goes by the clock or counts instructions",

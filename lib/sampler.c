@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #include "os/process_memory.h"
@@ -164,11 +163,7 @@ start(const struct mp_sampler_options *options)
     pthread_cond_init(&sampler.wake, &attributes);
     pthread_condattr_destroy(&attributes);
 
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&sampler.thread, NULL, run, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int error = mp_thread_start(&sampler.thread, run, NULL);
     sampler.running = error == 0;
     errno = error;
     return error ? MP_SYSTEM : MP_OK;

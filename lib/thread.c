@@ -1,9 +1,10 @@
 #define _GNU_SOURCE
 #include "thread.h"
 
+#include <errno.h>
 #include <linux/membarrier.h>
-#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -110,17 +111,45 @@ mp_thread_count(void)
 }
 
 void
-mp_thread_quiesce(void)
+mp_thread_quiesce(int patience)
 {
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     struct mp_thread *block = mp_thread_first();
-    for (int patience = 100; block; block = block->next) {
+    for (; block; block = block->next) {
         if (block == mp_thread_current)
             continue;
         while (atomic_load_explicit(&block->guard, memory_order_acquire) == MP_GUARD_RECORDING &&
                patience-- > 0)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
+}
+
+/* Our threads call few functions deep; the usual 8 MiB are much where address space is limited. */
+enum { OWN_STACK = 512 * 1024 };
+
+static int
+create(pthread_t *thread, void *(*run)(void *), void *data)
+{
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return error;
+    pthread_attr_setstacksize(&attributes, OWN_STACK);
+    error = pthread_create(thread, &attributes, run, data);
+    pthread_attr_destroy(&attributes);
+    return error == EINVAL ? pthread_create(thread, NULL, run, data) /* much thread-local storage */
+                           : error;
+}
+
+int
+mp_thread_start(pthread_t *thread, void *(*run)(void *), void *data)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = create(thread, run, data);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
 }
 
 void

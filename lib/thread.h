@@ -19,6 +19,8 @@
 #ifndef MP_THREAD_H
 #define MP_THREAD_H
 
+#include <pthread.h>
+
 #include "linetable.h"
 #include "mem.h"
 
@@ -180,11 +182,17 @@ mp_thread_self(void)
     return MP_LIKELY(self != NULL) ? self : mp_thread_attach();
 }
 
-/* Wait until no other thread is inside a hook that it entered before the call, for 0.1
- * seconds at most: a hook may be waiting in the allocator below it, even for the GIL that
- * the caller holds (tracemalloc's does). What such a straggler records is then counted in
- * the next trace or not at all. */
-void mp_thread_quiesce(void);
+/* Wait until no other thread is inside a hook that it entered before the call, but not for who
+ * is in the allocator below: that may wait, even for the GIL that the caller holds
+ * (tracemalloc's does). `patience`: milliseconds at most, for a thread that is held by a debugger,
+ * or has no processor. What such a straggler records after a clear is counted in the next trace
+ * or not at all. */
+enum { MP_QUIESCE_PATIENCE = 100 };
+void mp_thread_quiesce(int patience);
+
+/* Start a thread of our own: signals are the program's, so none is delivered to it, and its stack
+ * is small. 0, or what pthread_create() says. */
+int mp_thread_start(pthread_t *thread, void *(*run)(void *), void *data);
 
 /* In a forked child: the blocks of all other threads are free again. */
 void mp_thread_after_fork(void);

@@ -88,7 +88,7 @@ mp_tracer_clear(void)
 {
     const bool active = deactivate();
     atomic_fetch_add(&mp_tracer.clears, 1);
-    mp_thread_quiesce();
+    mp_thread_quiesce(MP_QUIESCE_PATIENCE);
     mp_shadow_clear(&mp_tracer.shadow);
     mp_side_clear(&mp_tracer.side);
     mp_lanes_clear();

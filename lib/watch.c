@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,19 +75,6 @@ run(void *argument)
     return NULL;
 }
 
-/* Signals are the program's: none is delivered to the thread. */
-static int
-create_thread(struct mp_watch *watch)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&watch->thread, NULL, run, watch);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = error;
-    return error ? MP_SYSTEM : MP_OK;
-}
-
 int
 mp_watch_start(const struct mp_watch_options *options, struct mp_watch **result)
 {
@@ -106,13 +92,14 @@ mp_watch_start(const struct mp_watch_options *options, struct mp_watch **result)
     pthread_cond_init(&watch->wake, &attributes);
     pthread_condattr_destroy(&attributes);
     take(watch);
-    const int status = create_thread(watch);
-    watch->running = status == MP_OK;
-    if (status == MP_OK)
-        *result = watch;
-    else
+    const int error = mp_thread_start(&watch->thread, run, watch);
+    watch->running = error == 0;
+    if (error)
         mp_watch_free(watch);
-    return status;
+    else
+        *result = watch;
+    errno = error;
+    return error ? MP_SYSTEM : MP_OK;
 }
 
 void

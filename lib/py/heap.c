@@ -237,7 +237,7 @@ look_into(struct mp_heap *heap, struct hidden *hidden, uint32_t node)
                     type->type->tp_basicsize > 512))
         return;
     const uintptr_t *words = (const uintptr_t *)heap->address[node];
-    const size_t count = (size_t)type->type->tp_basicsize / sizeof *words;
+    const size_t count = mp_heap_fields_size(mp_heap_object(heap, node)) / sizeof *words;
     for (size_t i = sizeof(PyObject) / sizeof *words; i < count; i++) {
         const uint32_t target = words[i] % sizeof(void *) ? 0 : mp_heap_find(heap, words[i]);
         if (!target || target == node)

@@ -143,6 +143,9 @@ bool mp_dict_has_text_keys(PyObject *dict);
 /* An object of a type is never smaller; what seems to be lies within another block. */
 Py_ssize_t mp_heap_least_size(const PyTypeObject *type);
 
+/* Bytes of an object, from its head on, where references to others may lie. */
+size_t mp_heap_fields_size(PyObject *object);
+
 /* heap_objects.c: call visit for each object that the collector knows, and nothing else. */
 void mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *data),
                          void *data);

@@ -134,12 +134,9 @@ find_buffers_of(struct mp_heap *heap, uint32_t node)
     PyObject *object = mp_heap_object(heap, node);
     if (type->flags & MP_TYPE_GC)
         claim_values(heap, node, object);
-    if (type->flags & MP_TYPE_LEAF ||
-        (type->type == &PyUnicode_Type && PyUnicode_IS_COMPACT_ASCII(object)))
+    if (type->flags & MP_TYPE_LEAF)
         return;
-    size_t size = (size_t)type->type->tp_basicsize;
-    if (size > SCAN)
-        size = SCAN;
+    const size_t fields = mp_heap_fields_size(object), size = fields < SCAN ? fields : SCAN;
     const uintptr_t begin = (uintptr_t)object;
     if (!(type->flags & MP_TYPE_KNOWN) && size >= sizeof(PyVarObject) + 2 * sizeof(void *))
         claim_chains(heap, node);
@@ -155,7 +152,7 @@ find_buffers_behind(struct mp_heap *heap, uint32_t node)
     if (type->flags & (MP_TYPE_GC | MP_TYPE_LEAF | MP_TYPE_KNOWN) || type->type->tp_basicsize > SCAN)
         return;
     const uintptr_t *words = (const uintptr_t *)heap->address[node];
-    const size_t count = (size_t)type->type->tp_basicsize / sizeof *words;
+    const size_t count = mp_heap_fields_size(mp_heap_object(heap, node)) / sizeof *words;
     for (size_t i = sizeof(PyObject) / sizeof *words; i < count; i++) {
         const uint32_t target = words[i] % sizeof(void *) ? 0 : mp_heap_find(heap, words[i]);
         if (target && target != node && heap->type[target] == heap->type[node])

@@ -125,6 +125,22 @@ mp_heap_least_size(const PyTypeObject *type)
                                    : type->tp_basicsize - (Py_ssize_t)sizeof(void *);
 }
 
+size_t
+mp_heap_fields_size(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    const size_t size = (size_t)type->tp_basicsize, presize = mp_object_presize(type);
+    struct mp_entry entry;
+    if (type == &PyUnicode_Type && PyUnicode_IS_COMPACT(object))
+        return PyUnicode_IS_ASCII(object) ? sizeof(PyObject) : sizeof(PyCompactUnicodeObject);
+    if (type->tp_alloc == PyType_GenericAlloc)
+        return size;
+    /* its own allocator may make smaller ones: a datetime without a time zone has no room for one */
+    if (mp_tracer_is_active() && mp_tracer_look_up((uintptr_t)object - presize, &entry))
+        return entry.size < presize + size ? entry.size - presize : size;
+    return (size_t)mp_heap_least_size(type);
+}
+
 uint64_t
 mp_heap_measure(const struct mp_heap *heap, PyObject *object, uint32_t type_flags, uint32_t *site)
 {

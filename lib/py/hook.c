@@ -2,14 +2,13 @@
 
 #include "chain.h"
 #include "compat.h"
+#include "ending.h"
 #include "stack.h"
 
 static PyInterpreterState *main_interpreter;
 static _Atomic bool many_interpreters; /* one that is not `main_interpreter` was seen */
 static _Atomic uint32_t guarded_frees; /* threads with a meter, and one for many interpreters */
-static _Atomic bool shutting_down; /* thread states of detached threads may be gone */
 static bool stackless; /* metered threads leave out the stack; written with the GIL held */
-static _Atomic bool told_of_end, has_ended; /* of Python, which a program may start again */
 
 /* ---- who is calling ------------------------------------------------------------- */
 
@@ -33,7 +32,7 @@ find_caller(enum mp_kind kind)
     struct caller caller = {tstate, attached && mp_tstate_is_main(tstate, main_interpreter)};
     if (MP_UNLIKELY(MP_HAS_GIL && !caller.main && attached && tstate))
         note_interpreter();
-    if (!attached && atomic_load_explicit(&shutting_down, memory_order_relaxed))
+    if (!attached && mp_ending_is_near())
         caller.tstate = NULL;
     return caller;
 }
@@ -375,37 +374,12 @@ source_main(void)
     return find_caller(MP_RAW).main;
 }
 
-/* The interpreters are gone; a program that embeds Python may start it again. */
-static void
-note_end(void)
-{
-    told_of_end = false;
-    has_ended = true;
-}
-
-static void
-be_told_of_end(void)
-{
-    if (!told_of_end)
-        told_of_end = Py_AtExit(note_end) == 0;
-}
-
-bool
-mp_hook_has_ended(void)
-{
-    const bool ended = atomic_exchange(&has_ended, false);
-    if (ended)
-        atomic_store(&shutting_down, false);
-    return ended;
-}
-
 void
 mp_hook_install(void)
 {
     main_interpreter = PyInterpreterState_Main();
     mp_tracer.no_gil = !MP_HAS_GIL;
     mp_tracer.source = (struct mp_stack_source){source_site, source_main};
-    be_told_of_end();
     mp_tracer_activate();
     mp_hook_count_meters();
     mp_chain_install();
@@ -468,12 +442,4 @@ mp_hook_disown(struct mp_thread *self, uintptr_t block)
         self->meter.last = 0;
     }
     mp_tracer_leave(self, before);
-}
-
-void
-mp_hook_shut_down(void)
-{
-    be_told_of_end();
-    atomic_store(&shutting_down, true);
-    mp_thread_quiesce(); /* who read it before may be walking the frames of its thread state */
 }

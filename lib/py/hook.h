@@ -18,10 +18,6 @@
  * and let the tracer record. */
 void mp_hook_install(void);
 
-/* Has Python ended since the hooks were put in? True once. A program that embeds it may start
- * it again, with other allocators and thread states; the trace of before must then be stopped. */
-bool mp_hook_has_ended(void);
-
 /* Leave out what the calling thread allocates from now on, or no more: for memprof's own
  * Python objects. Frees are still recorded. Returns the state before, to be restored. */
 bool mp_hook_quiet(bool quiet);
@@ -39,9 +35,5 @@ void mp_hook_leave_out_stacks(bool leave_out);
 /* The block, which the interpreter has just made to call us, is not the program's: it is taken
  * out of the trace, and of the meter when it was the last to be counted. */
 void mp_hook_disown(struct mp_thread *self, uintptr_t block);
-
-/* The interpreter is shutting down: from now on a thread that is not attached to it has the
- * empty stack, for its thread state may be gone. */
-void mp_hook_shut_down(void);
 
 #endif

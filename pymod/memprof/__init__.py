@@ -11,24 +11,31 @@ The names and string formats follow the standard library's tracemalloc where it 
 PYTEST_DONT_REWRITE: pytest, traced by memprof, finds it imported already and would warn.
 """
 
-from ._core import version as __version__
-from .filters import DomainFilter, Filter
-from .leaks import Holder, Leak, LeakReport, find_growth
-from .marks import mark
-from .snapshot import Frame, Snapshot, Statistic, StatisticDiff, Traceback
-from .tracing import (
-    Trace,
-    clear,
-    get_object_traceback,
-    get_traced_memory,
-    get_tracer_memory,
-    is_tracing,
-    reset_peak,
-    start,
-    stop,
-    take_snapshot,
-    trace,
-)
+try:
+    from ._core import version as __version__
+    from .filters import DomainFilter, Filter
+    from .leaks import Holder, Leak, LeakReport, find_growth
+    from .marks import mark
+    from .snapshot import Frame, Snapshot, Statistic, StatisticDiff, Traceback
+    from .tracing import (
+        Trace,
+        clear,
+        get_object_traceback,
+        get_traced_memory,
+        get_tracer_memory,
+        is_tracing,
+        reset_peak,
+        start,
+        stop,
+        take_snapshot,
+        trace,
+    )
+except MemoryError:  # `python -m` makes one line of an ImportError of the package's name
+    raise ImportError("not enough memory to import memprof", name="memprof") from None
+except ImportError as error:
+    if error.path is None:
+        raise
+    raise ImportError(f"the core of memprof cannot be loaded: {error}", name="memprof") from None
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@
 #include "../../lib/profile_file.h"
 #include "../../lib/py/activations.h"
 #include "../../lib/py/chain.h"
+#include "../../lib/py/ending.h"
 #include "../../lib/py/hook.h"
 #include "../../lib/py/restamp.h"
 #include "../../lib/py/verify.h"
@@ -54,6 +55,7 @@ start(void)
 static PyObject *
 core_start(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
+    mp_ending_watch();
     mp_spin_lock(&mp_tracer.life);
     const int status = start();
     mp_spin_unlock(&mp_tracer.life);
@@ -73,6 +75,7 @@ start_on_demand(void)
 static PyObject *
 core_start_on_demand(PyObject *Py_UNUSED(module), PyObject *on)
 {
+    mp_ending_watch();
     mp_activation_starts_trace = PyObject_IsTrue(on) == 1 ? start_on_demand : NULL;
     Py_RETURN_NONE;
 }
@@ -165,10 +168,7 @@ core_lost(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 static PyObject *
 core_shut_down(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    const bool all = PyInterpreterState_Get() == PyInterpreterState_Main();
-    if (all)
-        mp_hook_shut_down();
-    return PyBool_FromLong(all);
+    return PyBool_FromLong(mp_ending_begin());
 }
 
 static PyObject *
@@ -354,7 +354,7 @@ core_exec(PyObject *module)
 {
     if (refuse_strange_interpreter())
         return -1;
-    if (mp_hook_has_ended() && mp_tracer_is_active()) {
+    if (mp_ending_is_over() && mp_tracer_is_active()) {
         memprof_stop();
         mp_chain_remove();
     }

@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include "_core.h"
 
+#include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -58,6 +60,13 @@ set_target(const char *path, const char *note, size_t note_size)
     return true;
 }
 
+static PyObject *
+raise_no_thread(void)
+{
+    return PyErr_Format(PyExc_RuntimeError, "cannot start the thread that takes checkpoints: %s",
+                        strerror(errno));
+}
+
 PyObject *
 mp_core_sampler_start(PyObject *Py_UNUSED(module), PyObject *args)
 {
@@ -78,9 +87,8 @@ mp_core_sampler_start(PyObject *Py_UNUSED(module), PyObject *args)
         .call_interval = path ? (uint64_t)(interval * (double)nanoseconds) : 0,
         .call = write_profile,
     };
-    const int status = mp_sampler_start(&options);
-    if (status != MP_OK)
-        return mp_core_raise(status, NULL, NULL);
+    if (mp_sampler_start(&options) != MP_OK)
+        return raise_no_thread();
     Py_RETURN_NONE;
 }
 
@@ -107,7 +115,7 @@ resume(void *unused)
 {
     (void)unused;
     if (atomic_exchange(&paused, false) && mp_sampler_resume() != MP_OK)
-        PyErr_WriteUnraisable(mp_core_raise(MP_SYSTEM, NULL, NULL));
+        PyErr_WriteUnraisable(raise_no_thread());
     return 0;
 }
 

@@ -76,8 +76,8 @@ def start(
     RuntimeError on an older one.
 
     While tracing, start() with the same options does nothing and with others raises
-    RuntimeError. ValueError for a checkpoint of zero or less, OSError when ``output``
-    cannot be written.
+    RuntimeError, as where no thread can be started for checkpoints. ValueError for a
+    checkpoint of zero or less, OSError when ``output`` cannot be written.
     """
     global _options, _first_output, _is_borrowed
     if not checkpoint > 0:

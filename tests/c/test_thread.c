@@ -198,7 +198,7 @@ quiesce_waits_for_a_hook_in_flight(void **state)
         struct guest guest;
         atomic_store(&hook_ended, 0);
         enter(&guest, 1, MP_GUARD_RECORDING, stay_in_a_hook);
-        mp_thread_quiesce();
+        mp_thread_quiesce(MP_QUIESCE_PATIENCE);
         assert_int_equal(atomic_load(&hook_ended), 1);
         leave(&guest, 1);
     }
@@ -211,7 +211,7 @@ quiesce_gives_up_on_a_straggler(void **state)
     struct guest guest;
     enter(&guest, 1, MP_GUARD_RECORDING, visit);
     alarm(100); /* fails if it waits for ever */
-    mp_thread_quiesce();
+    mp_thread_quiesce(MP_QUIESCE_PATIENCE);
     alarm(0);
     assert_int_equal(guest.self->guard, MP_GUARD_RECORDING);
     leave(&guest, 1);

@@ -422,6 +422,24 @@ memprof.start()
 for _ in range(3): threading.Thread(target=churn, daemon=True).start()
 time.sleep(0.02)
 """,
+    "started in another interpreter": RAW_WITHOUT_GIL + INTERPRETERS + """
+number = interpreters.create()
+run_in(number, "import memprof; memprof.start()")
+interpreters.destroy(number)  # ends the sampler; the trace goes on
+assert memprof.is_tracing()
+def ask(): return resize(None, 777_000)
+block = ask()
+large = [row for row in memprof.take_snapshot().statistics("function", metric="live") if row.size >= 700_000]
+assert [row.traceback[-1].function for row in large] == ["ask"], large
+free(block); check()
+""",
+    "daemon threads at the end, started in another interpreter": RAW_WITHOUT_GIL + INTERPRETERS + """
+number = interpreters.create()
+run_in(number, "import memprof; memprof.start()")
+interpreters.destroy(number)
+for _ in range(3): threading.Thread(target=churn, daemon=True).start()
+time.sleep(0.02)
+""",
     "atexit": """
 @atexit.register
 def before():

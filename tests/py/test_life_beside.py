@@ -2,6 +2,8 @@
 their own, debug hooks, coverage, other mallocs, the JIT; and with no memory left."""
 
 import ctypes.util
+import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -9,7 +11,9 @@ from importlib.util import find_spec
 
 import pytest
 from conftest import ALLOCATORS, FREE_THREADED, ROOT, run_plain, run_traced
-from test_coexistence import FORK, WHILE_OTHERS, run
+from test_coexistence import FORK, PRELUDE, WHILE_OTHERS, run
+
+from memprof import Snapshot
 
 # ---- event loops -------------------------------------------------------------------------------
 
@@ -271,22 +275,57 @@ check()
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports are of 3.15")
 def test_lazy_imports():
     run(LAZY)
-    run("import json\n" + HOT, python=["-X", "lazy_imports=all"])
+    for mode in ("all", "normal"):
+        run("import json\n" + HOT, PYTHON_LAZY_IMPORTS=mode)
+        run("import json\n" + HOT, PYTHON_LAZY_IMPORTS=mode, PYTHON_JIT="1")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [["-X", "perf"], ["-X", "gil=0"], ["-X", "gil=1"], ["-X", "cpu_count=2"], ["-X", "showrefcount"],
-     ["-X", "pycache_prefix=/nonexistent"], ["-X", "warn_default_encoding"], ["-OO", "-I"]],
-    ids=" ".join,
-)  # fmt: skip
-def test_options(options):
-    if options[-1].startswith("gil") and not FREE_THREADED:
+# The values to try; none: it has none.
+OPTION_VALUES = {
+    "context_aware_warnings": ["0", "1"], "cpu_count": ["2"], "dev": [], "disable-remote-debug": [],
+    "faulthandler": [], "frozen_modules": ["on", "off"], "gil": ["0", "1"], "importtime": [],
+    "int_max_str_digits": ["0", "5000"], "lazy_imports": ["all", "normal"], "no_debug_ranges": [],
+    "pathconfig_warnings": ["0", "1"], "perf": [], "perf_jit": [],
+    "pycache_prefix": ["/nonexistent"], "showrefcount": [], "thread_inherit_context": ["0", "1"],
+    "tlbc": ["0", "1"], "tracemalloc": ["1", "9"], "utf8": ["0", "1"], "warn_default_encoding": [],
+}  # fmt: skip
+
+
+def options_of_this_python():
+    """All that it says to have (python --help-xoptions), with their values."""
+    text = subprocess.run([sys.executable, "--help-xoptions"], capture_output=True, text=True).stdout
+    names = sorted(set(re.findall(r"^-X ([\w-]+)", text, re.MULTILINE)) | {"perf", "gil"})
+    return [f"{name}={value}" for name in names for value in OPTION_VALUES.get(name, [""])] + [
+        name for name in names if not OPTION_VALUES.get(name, [""])
+    ]
+
+
+WITH_OPTION = """
+def make(n): return bytes(2000 + n)
+memprof.start()
+made = [make(n) for n in range(100)]
+assert {memprof.get_object_traceback(block)[-1].function for block in made} == {"make"}
+kept = storm(); in_threads(2, storm); check()
+for path in (f"/tmp/perf-{os.getpid()}.map", f"/tmp/jit-{os.getpid()}.dump"):
+    if os.path.exists(path): os.unlink(path)
+"""
+
+
+@pytest.mark.parametrize("option", options_of_this_python())
+def test_options(option):
+    name = option.partition("=")[0]
+    assert name in OPTION_VALUES, "an option that is new to these tests"
+    if name == "gil" and not FREE_THREADED:
         pytest.skip("of free-threaded builds")
-    if "perf" in options and (sys.version_info < (3, 12) or not sysconfig.get_config_var("PY_HAVE_PERF_TRAMPOLINE")):
+    if name.startswith("perf") and not sysconfig.get_config_var("PY_HAVE_PERF_TRAMPOLINE"):
         pytest.skip("this Python has no perf trampoline")
-    python = options if "-I" not in options else ["-OO"]
-    run("memprof.start(); kept = storm(); in_threads(2, storm); check()", python=python)
+    result = run_plain("-c", PRELUDE + WITH_OPTION, python=["-X", option])
+    written = result.stderr.splitlines()
+    assert result.status == 0 and all(line.startswith("import time:") for line in written), result
+
+
+def test_without_asserts_and_docstrings():
+    run("memprof.start(); kept = storm(); in_threads(2, storm); check()", python=["-OO"])
 
 
 # ---- no memory left ------------------------------------------------------------------------------------
@@ -327,6 +366,72 @@ def test_a_program_without_memory_ends_as_without_memprof(tmp_path):
     plain, traced = (runner("-c", source) for runner in (run_plain, run_traced))
     assert plain.status == 1 and plain.stderr.endswith("MemoryError\n")
     assert (traced.status, traced.stderr) == (plain.status, plain.stderr)
+
+
+HUNGRY = """
+import sys
+kept = []
+try:
+    while True: kept += [bytearray(100_000), [object() for _ in range(200)]]
+except MemoryError:
+    kept.clear()
+    print("saw MemoryError", flush=True)
+sys.exit(7)
+"""
+WITH_LIMIT = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+HUNGRY_END = ("saw MemoryError\n", 7)
+
+
+def run_within(megabytes, *words):
+    return run_plain("-c", WITH_LIMIT, str(megabytes << 20), *words)
+
+
+def least_that_is_enough(*words):
+    """Megabytes, in steps of 4, with which the program ends as it should."""
+    for megabytes in range(8, 2000, 4):
+        result = run_within(megabytes, *words, "-c", HUNGRY)
+        if (result.stdout, result.status) == HUNGRY_END:
+            return megabytes
+    pytest.skip("needs more than 2 GB of address space")
+
+
+def test_without_memory_from_the_start(tmp_path):
+    """Under ulimit -v: traced, or refused in one sentence, and never crashed. A little more than
+    Python needs by itself is enough."""
+    least = least_that_is_enough()
+    profile = str(tmp_path / "profile")
+    options = ("-m", "memprof", "-q", "-o", profile, "-c", HUNGRY)
+    refused = []
+    for megabytes in [*range(least, least + 40, 4), least + 60, least + 150, least + 400]:
+        result = run_within(megabytes, *options)
+        if (result.stdout, result.status) == HUNGRY_END:
+            assert result.stderr in ("", "memprof: no report: not enough memory for it\n"), result
+            continue
+        refused.append(megabytes - least)
+        assert result.status in (1, 2) and result.stdout == "", result
+        assert "Segmentation" not in result.stderr, result
+        if result.status == 2:
+            assert result.stderr.startswith("memprof: error: ") and result.stderr.count("\n") == 1
+    assert not refused or max(refused) < 40, refused
+    snapshot = Snapshot.load(profile)
+    assert snapshot.traced_memory[1] > 10_000_000 and snapshot.facts["lost"] == 0
+
+
+def test_without_memory_for_a_thread(tmp_path):
+    """The program's own words say what is missing, not that a file cannot be written."""
+    program = "import resource, memprof\n"
+    program += "resource.setrlimit(resource.RLIMIT_NPROC, (0, 0)); import os; os.setuid(65534)\n"
+    program += "try: memprof.start(series=True)\n"
+    program += "except RuntimeError as error: print(error, memprof.is_tracing())"
+    if os.getuid():
+        pytest.skip("only root can become a user who may have no thread")
+    result = run_plain("-c", program, cwd=tmp_path)
+    text = "cannot start the thread that takes checkpoints: Resource temporarily unavailable False\n"
+    assert (result.stdout, result.stderr, result.status) == (text, "", 0)
 
 
 # ---- free-threaded builds of which only the headers are here ---------------------------------------------

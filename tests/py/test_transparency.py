@@ -135,6 +135,8 @@ def test_working_directory_that_is_gone(folder, tmp_path, kind):
 
 OPTIONS = ["-O", "-OO", "-B", "-u", "-X dev", "-W error::ImportWarning", "-W ignore", "-X utf8=0"]
 OPTIONS += ["-s -S", "-X faulthandler -X int_max_str_digits=0", "-X tracemalloc=2", "-q -bb"]
+if sys.version_info >= (3, 15):
+    OPTIONS += ["-X lazy_imports=all"]
 
 
 @pytest.mark.parametrize("options", OPTIONS)

@@ -20,4 +20,8 @@ def main(argv: list[str] | None = None) -> int:
     verb = "run"
     if arguments and arguments[0] in VERBS:
         verb, arguments = arguments[0], arguments[1:]
-    return import_module(f".{verb}", __name__).main(arguments)
+    try:
+        module = import_module(f".{verb}", __name__)
+    except MemoryError:
+        sys.exit("memprof: error: not enough memory to begin")
+    return module.main(arguments)
