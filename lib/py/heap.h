@@ -54,6 +54,7 @@ enum mp_root_kind {
     MP_ROOT_FRAME,       /* a local variable of a running frame */
     MP_ROOT_STACK,       /* perhaps on the evaluation stack of a running frame */
     MP_ROOT_OWN,         /* memprof itself */
+    MP_ROOT_INTERPRETER, /* what the program has given the interpreter: a codec, a trace function ... */
     MP_ROOT_C,           /* held by C code: more references than edges */
     MP_ROOT_NOTHING,     /* held by nothing but each other */
     MP_ROOTS
@@ -146,7 +147,6 @@ Py_ssize_t mp_heap_least_size(const PyTypeObject *type);
 /* heap_objects.c: call visit for each object that the collector knows, and nothing else. */
 void mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *data),
                          void *data);
-void mp_heap_each_exit_handler(void (*visit)(PyObject *object, void *data), void *data);
 void mp_heap_count_own(const struct mp_heap *heap, uint32_t *degree); /* references of the pass */
 void mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data);
 
@@ -158,6 +158,9 @@ void mp_heap_find_buffers(struct mp_heap *heap);
 /* heap_roots.c: the stacks last, when all objects are known. */
 void mp_heap_find_roots(struct mp_heap *heap);
 void mp_heap_find_stacks(struct mp_heap *heap);
+
+/* heap_interpreter.c: what only the interpreter itself holds. */
+void mp_heap_find_internals(struct mp_heap *heap);
 
 /* Call visit for each local variable of a frame: name may be NULL. */
 void mp_heap_each_local(const struct mp_heap *heap, const char *frame,

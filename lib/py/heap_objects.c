@@ -1,13 +1,6 @@
 #include "heap.h"
 
 #include MP_OBJECTS_HEADER
-#include MP_ATEXIT_HEADER
-
-void
-mp_heap_each_exit_handler(void (*visit)(PyObject *object, void *data), void *data)
-{
-    mp_atexit_each(visit, data);
-}
 
 #if MP_HAS_GIL
 

@@ -30,7 +30,8 @@ class Holder(namedtuple("Holder", "path objects root detail")):
 
     ``path``: text, as ``app._sessions['by-id'] -> list[..] -> Session``; ``detail`` is the same
     with the type of the first container. ``root``: module, class, thread-local, context,
-    frame, suspended frame, stack, C code, memprof, or nothing (garbage).
+    frame, suspended frame, stack, atexit, interpreter (what it was given: codecs, hooks ...), C code,
+    memprof, or nothing (garbage).
     """
 
     __slots__ = ()

@@ -6,10 +6,12 @@ of the path that must be shown). Functions whose names begin with ``clean_`` lea
 """
 
 import atexit
+import codecs
 import collections
 import contextvars
 import functools
 import gc
+import os
 import sys
 import threading
 import time
@@ -228,6 +230,22 @@ def plugins():
 def exit_handlers():
     for step in steps():
         atexit.register(id, Record(step))  # leak: exit_handlers; type: Record; held: atexit
+
+
+def fork_handlers():
+    for step in steps():
+        record = Record(step)  # leak: fork_handlers; type: Record; held: os.register_at_fork(after_in_child)
+        os.register_at_fork(after_in_child=record.__init__)
+
+
+def make_search(step):
+    record = Record(step)  # leak: codec_searches; type: Record; held: codecs.register()[..] -> function closure record
+    return lambda name: record and None
+
+
+def codec_searches():
+    for step in steps():
+        codecs.register(make_search(step))
 
 
 REQUESTS = contextvars.ContextVar("requests")

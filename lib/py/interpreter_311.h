@@ -1,0 +1,34 @@
+/* What the interpreter itself holds, CPython 3.11. */
+#ifndef MP_INTERPRETER_H
+#define MP_INTERPRETER_H
+
+#include "compat.h"
+
+#ifndef Py_BUILD_CORE
+#define Py_BUILD_CORE 1
+#endif
+#include <internal/pycore_interp.h>
+
+#define MP_CODEC_FUNCTIONS codec_search_path
+#define MP_CODEC_CACHE codec_search_cache
+#define MP_CODEC_ERRORS codec_error_registry
+#define MP_MODULES_BY_INDEX modules_by_index
+#define MP_CURRENT_ERROR curexc_value
+
+/* Are its fields where the headers say? */
+static inline bool
+mp_interpreter_is_known(const PyInterpreterState *interpreter)
+{
+    return interpreter->modules == PyImport_GetModuleDict();
+}
+
+/* There is no sys.monitoring yet, and the handlers of signals are a static array of C code. */
+static inline void
+mp_interpreter_each_callback(const PyInterpreterState *interpreter,
+                             void (*visit)(const char *name, PyObject *object, void *data),
+                             void *data)
+{
+    (void)interpreter, (void)visit, (void)data;
+}
+
+#endif
