@@ -4,7 +4,10 @@
 
 #include "heap_names.h"
 
-enum { EXACT = 32 /* leaks whose retained size is found by a search of their own */ };
+enum {
+    EXACT = 32, /* leaks whose retained size is found by a search of their own */
+    STRAY = 50  /* of so many blocks that nobody owns, one that somebody does is a stray */
+};
 
 struct work {
     struct mp_heap *heap;
@@ -37,12 +40,25 @@ count_items(struct work *work)
             work->leaks->leaks[leak - 1].objects++;
     }
     for (size_t i = 0; i < heap->buffer_count; i++) {
-        const uint32_t leak =
-            heap->buffers[i].owner ? leak_of_site(work, heap->buffers[i].site) : 0;
-        if (leak) {
-            work->leaks->leaks[leak - 1].buffers++;
-            work->leaks->leaks[leak - 1].buffer_bytes += heap->buffers[i].size;
-        }
+        const uint32_t leak = leak_of_site(work, heap->buffers[i].site);
+        if (!leak)
+            continue;
+        struct mp_leak *of = &work->leaks->leaks[leak - 1];
+        of->buffers += heap->buffers[i].owner != 0;
+        of->loose += heap->buffers[i].owner == 0;
+        of->buffer_bytes += heap->buffers[i].size;
+    }
+}
+
+/* A word that was left in some object does not tell what the many blocks are that belong to
+ * nobody. */
+static void
+drop_strays(struct mp_leaks *leaks)
+{
+    for (size_t i = 0; i < leaks->count; i++) {
+        struct mp_leak *leak = &leaks->leaks[i];
+        if (!leak->objects && leak->buffers * STRAY < leak->loose)
+            leak->buffers = 0;
     }
 }
 
@@ -96,7 +112,7 @@ collect_items(struct work *work)
     for (size_t i = 0; i < heap->buffer_count; i++) {
         const uint32_t leak =
             heap->buffers[i].owner ? leak_of_site(work, heap->buffers[i].site) : 0;
-        if (leak && !leaks->leaks[leak - 1].objects)
+        if (leak && !leaks->leaks[leak - 1].objects && leaks->leaks[leak - 1].buffers)
             leaks->items[leaks->leaks[leak - 1].item_end++] = heap->buffers[i].owner;
     }
     for (size_t i = 0; i < leaks->count; i++)
@@ -414,6 +430,7 @@ mp_heap_explain(struct mp_heap *heap, const uint32_t *leak_of, uint32_t sites, s
     if (!open_leaks(leaks, count))
         return MP_NO_MEMORY;
     count_items(&work);
+    drop_strays(leaks);
     if (!reserve_items(leaks)) {
         mp_leaks_free(leaks);
         return MP_NO_MEMORY;

@@ -285,6 +285,20 @@ def raw_memory():
         malloc(ctypes.c_size_t(300))  # leak: raw_memory; type: none; held: none
 
 
+LAST = None
+
+
+def raw_memory_that_is_kept_once():
+    import ctypes
+
+    global LAST
+    malloc = ctypes.pythonapi.PyMem_RawMalloc
+    malloc.restype = ctypes.c_void_p
+    for _ in steps():
+        address = malloc(ctypes.c_size_t(300))  # leak: raw_memory_that_is_kept_once; type: none; held: none
+    LAST = ctypes.c_void_p(address)  # an object with the address of one of the blocks in it
+
+
 TREE = {}
 
 
