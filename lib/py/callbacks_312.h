@@ -14,8 +14,9 @@ mp_interpreter_each_callback(const PyInterpreterState *interpreter,
         visit("sys.monitoring.register_callback()", callback[i], data);
     for (int i = 0; i < PY_MONITORING_TOOL_IDS; i++)
         visit("sys.monitoring.use_tool_id()", interpreter->monitoring_tool_names[i], data);
-    if (interpreter != PyInterpreterState_Main())
-        return; /* the handlers are objects of the main one */
+    /* The handlers are objects of the main one, which is the last field of what they are in. */
+    if (interpreter != PyInterpreterState_Main() || interpreter != &_PyRuntime._main_interpreter)
+        return;
     for (int i = 1; i < Py_NSIG; i++)
         visit("signal.signal()", mp_signal_handler(i), data);
 }

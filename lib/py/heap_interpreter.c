@@ -7,6 +7,20 @@
 #include MP_ATEXIT_HEADER
 #include MP_INTERPRETER_HEADER
 
+/* Are its fields where the headers say? The state of its first thread is its last field; a build
+ * with a JIT has more in there. */
+static bool
+is_known(PyInterpreterState *interpreter)
+{
+    const uintptr_t begin = (uintptr_t)interpreter, end = begin + sizeof *interpreter;
+    PyThreadState *thread = PyInterpreterState_ThreadHead(interpreter);
+    for (; thread; thread = PyThreadState_Next(thread))
+        if ((uintptr_t)thread >= begin && (uintptr_t)thread < end &&
+            (uintptr_t)thread != (uintptr_t)&interpreter->_initial_thread)
+            return false;
+    return interpreter->MP_MODULES == PyImport_GetModuleDict();
+}
+
 static void
 add_root(struct mp_heap *heap, enum mp_root_kind kind, const char *name, PyObject *object)
 {
@@ -72,7 +86,7 @@ void
 mp_heap_find_internals(struct mp_heap *heap)
 {
     PyInterpreterState *interpreter = PyInterpreterState_Get();
-    if (mp_interpreter_is_known(interpreter)) {
+    if (is_known(interpreter)) {
         mp_atexit_each(add_exit_handler, heap);
         add_fields(heap, interpreter);
     }

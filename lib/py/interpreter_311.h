@@ -12,15 +12,9 @@
 #define MP_CODEC_FUNCTIONS codec_search_path
 #define MP_CODEC_CACHE codec_search_cache
 #define MP_CODEC_ERRORS codec_error_registry
+#define MP_MODULES modules
 #define MP_MODULES_BY_INDEX modules_by_index
 #define MP_CURRENT_ERROR curexc_value
-
-/* Are its fields where the headers say? */
-static inline bool
-mp_interpreter_is_known(const PyInterpreterState *interpreter)
-{
-    return interpreter->modules == PyImport_GetModuleDict();
-}
 
 /* There is no sys.monitoring yet, and the handlers of signals are a static array of C code. */
 static inline void

@@ -14,17 +14,11 @@
 #define MP_CODEC_FUNCTIONS codec_search_path
 #define MP_CODEC_CACHE codec_search_cache
 #define MP_CODEC_ERRORS codec_error_registry
+#define MP_MODULES imports.modules
 #define MP_MODULES_BY_INDEX imports.modules_by_index
 #define MP_CURRENT_ERROR current_exception
 
 #define mp_signal_handler(number) ((PyObject *)_PyRuntime.signals.handlers[number].func._value)
-
-/* Are its fields where the headers say? */
-static inline bool
-mp_interpreter_is_known(const PyInterpreterState *interpreter)
-{
-    return interpreter->imports.modules == PyImport_GetModuleDict();
-}
 
 #include "callbacks_312.h"
 

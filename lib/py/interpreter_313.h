@@ -13,19 +13,11 @@
 #define MP_CODEC_FUNCTIONS codecs.search_path
 #define MP_CODEC_CACHE codecs.search_cache
 #define MP_CODEC_ERRORS codecs.error_registry
+#define MP_MODULES imports.modules
 #define MP_MODULES_BY_INDEX imports.modules_by_index
 #define MP_CURRENT_ERROR current_exception
 
 #define mp_signal_handler(number) (_PyRuntime.signals.handlers[number].func)
-
-/* Are its fields where the headers say? It tells its sizes itself. */
-static inline bool
-mp_interpreter_is_known(const PyInterpreterState *interpreter)
-{
-    return interpreter->imports.modules == PyImport_GetModuleDict() &&
-           _PyRuntime.debug_offsets.interpreter_state.size == sizeof *interpreter &&
-           _PyRuntime.debug_offsets.runtime_state.size == sizeof _PyRuntime;
-}
 
 #include "callbacks_312.h"
 
