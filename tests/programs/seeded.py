@@ -12,6 +12,7 @@ import contextvars
 import functools
 import gc
 import os
+import struct
 import sys
 import threading
 import time
@@ -297,6 +298,28 @@ def raw_memory_that_is_kept_once():
     for _ in steps():
         address = malloc(ctypes.c_size_t(300))  # leak: raw_memory_that_is_kept_once; type: none; held: none
     LAST = ctypes.c_void_p(address)  # an object with the address of one of the blocks in it
+
+
+FUNCTIONS = [eval("lambda: None") for _ in range(STEPS)]
+
+
+def raw_memory_in_left_over_words():
+    """Addresses of the blocks are left in memory that sys.monitoring takes for its own."""
+    import ctypes
+
+    malloc = ctypes.pythonapi.PyMem_RawMalloc
+    malloc.restype = ctypes.c_void_p
+    addresses = []
+    for _ in steps():
+        addresses.append(malloc(ctypes.c_size_t(300)))  # leak: raw_memory_in_left_over_words; type: none; held: none
+    left_over = [struct.pack("Q", address) * 13 for address in addresses]
+    if monitoring := getattr(sys, "monitoring", None):  # 3.12 and later
+        monitoring.use_tool_id(4, "seeded")
+        monitoring.register_callback(4, monitoring.events.PY_START, lambda *args: None)
+        monitoring.set_events(4, monitoring.events.PY_START)
+        left_over.clear()
+        for function in FUNCTIONS:
+            function()
 
 
 TREE = {}
