@@ -370,6 +370,7 @@ mp_heap_free(struct mp_heap *heap)
     FREE(heap->graph.target, heap->edge_capacity);
     FREE(heap->types, heap->type_capacity);
     FREE(heap->type_slots, heap->type_slot_count);
+    FREE(heap->first_named, heap->first_named_count);
     FREE(heap->roots, heap->root_capacity);
     FREE(heap->buffers, heap->buffer_capacity);
     mp_places_destroy(&heap->places);

@@ -43,6 +43,7 @@ struct mp_heap_type {
     uint32_t short_name; /* without the module */
     uint32_t module;
     uint32_t flags;
+    uint32_t alike; /* the first type with this name and these flags: reports tell no difference */
 };
 
 /* From where a search starts; the order is that of preference when paths are made. */
@@ -91,6 +92,8 @@ struct mp_heap {
     uint32_t type_count, type_capacity;
     uint32_t *type_slots;
     size_t type_slot_count;
+    uint32_t *first_named; /* by name: the first type that has it */
+    size_t first_named_count;
 
     struct mp_root *roots;
     uint32_t root_count, root_capacity;

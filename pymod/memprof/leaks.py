@@ -149,11 +149,19 @@ def explain_stacks(stacks: list[int]) -> tuple[list[tuple], int]:
             owners,
             retained,
             part_of,
-            {name: count for name, count, _ in sorted(types, key=_type_rank)},
+            _count_by_name(types),
             [Holder(path, count, root, detail) for path, detail, count, root in holders],
         )
         for objects, owners, _, _, retained, part_of, types, holders in rows
     ], unfollowed
+
+
+def _count_by_name(types: list[tuple]) -> dict[str, int]:
+    """Types of one name are told apart by C where they are of different kinds."""
+    counts: dict[str, int] = {}
+    for name, count, _ in sorted(types, key=_type_rank):
+        counts[name] = counts.get(name, 0) + count
+    return counts
 
 
 def _is_own(name: str) -> bool:

@@ -128,6 +128,25 @@ def test_many_objects_held_alike_are_one_path():
     assert only_path(*HELD["by-id"]) == (f"{HEAD}['by-id'] -> list[..] -> Item", "module")
 
 
+def make_anew(*bases):
+    class Local(*bases):
+        pass
+
+    return Local
+
+
+def test_classes_of_one_name_are_not_told_apart():
+    global SCHEMAS
+    SCHEMAS = [make_anew()() for _ in range(30)] + [make_anew(bytes)() for _ in range(20)]
+    try:
+        name = f"{__name__}.make_anew.<locals>.Local"
+        assert only_path(*SCHEMAS[:30])[0] == f"{__name__}.SCHEMAS[..] -> make_anew.<locals>.Local"
+        parts = [part for part in memprof.heap().by_type if part.name == name]
+        assert [(part.objects, len(part.set())) for part in parts] == [(50, 50)]
+    finally:
+        del SCHEMAS
+
+
 def test_keys_are_shown_as_literals():
     assert only_path(HELD[3][0])[0] == f"{HEAD}[3] -> list[0] -> Item"
     assert only_path(HELD[b"k"])[0] == f"{HEAD}[b'k'] -> Item"

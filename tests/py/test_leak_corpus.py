@@ -73,6 +73,7 @@ def test_type(reports, name):
         assert leak["types"] == {} and leak["objects"] == leak["owners"] == 0
         assert leak["retained_bytes"] == leak["live_bytes"]
         return
+    assert sum(leak["types"].values()) == (leak["objects"] or leak["owners"])
     main = next(iter(leak["types"]))
     assert main in (kind, f"__main__.{kind}"), leak["types"]
 
@@ -88,6 +89,8 @@ def test_holder(reports, name):
     last = kind.rpartition(".")[2]  # others may be born in the same line: the key of a dict
     rows = [row for row in leak["holders"] if row["path"].endswith(last)]
     assert rows and all(held in row["path"] for row in rows), leak["holders"]
+    all_of_them = leak["objects"] or leak["owners"]
+    assert sum(row["objects"] for row in leak["holders"]) == all_of_them, leak["holders"]
 
 
 @pytest.mark.parametrize("name", LEAKS)
