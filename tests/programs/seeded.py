@@ -399,8 +399,9 @@ def slower_and_slower():
 
 
 def many_attributes():
+    names = [sys.intern("hook_%d" % step) for step in range(STEPS)]  # CPython's own table may grow
     for step in steps():
-        setattr(Store, "hook_%d" % step, Record(step))  # leak: many_attributes; type: Record; held: Store.*
+        setattr(Store, names[step], Record(step))  # leak: many_attributes; type: Record; held: Store.*
 
 
 # ---- no leaks --------------------------------------------------------------------------------
