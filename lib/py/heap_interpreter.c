@@ -80,6 +80,7 @@ add_thread(struct mp_heap *heap, const PyThreadState *thread)
     for (const _PyErr_StackItem *item = thread->exc_info; item; item = item->previous_item)
         add_field("exception being handled", item->exc_value, heap);
     add_field("PyThreadState_SetAsyncExc()", thread->async_exc, heap);
+    add_field("end of a thread", MP_THREAD_END(thread), heap); /* a reference to its lock */
 }
 
 void

@@ -14,6 +14,7 @@
 #define MP_CODEC_ERRORS codec_error_registry
 #define MP_MODULES modules
 #define MP_MODULES_BY_INDEX modules_by_index
+#define MP_THREAD_END(thread) ((PyObject *)(thread)->on_delete_data)
 #define MP_CURRENT_ERROR curexc_value
 
 /* There is no sys.monitoring yet, and the handlers of signals are a static array of C code. */

@@ -16,6 +16,7 @@
 #define MP_CODEC_ERRORS codec_error_registry
 #define MP_MODULES imports.modules
 #define MP_MODULES_BY_INDEX imports.modules_by_index
+#define MP_THREAD_END(thread) ((PyObject *)(thread)->on_delete_data)
 #define MP_CURRENT_ERROR current_exception
 
 #define mp_signal_handler(number) ((PyObject *)_PyRuntime.signals.handlers[number].func._value)

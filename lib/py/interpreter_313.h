@@ -15,6 +15,7 @@
 #define MP_CODEC_ERRORS codecs.error_registry
 #define MP_MODULES imports.modules
 #define MP_MODULES_BY_INDEX imports.modules_by_index
+#define MP_THREAD_END(thread) NULL
 #define MP_CURRENT_ERROR current_exception
 
 #define mp_signal_handler(number) (_PyRuntime.signals.handlers[number].func)
