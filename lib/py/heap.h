@@ -8,8 +8,7 @@
  *
  * Rules of the pass: no Python code runs, no reference count changes, nothing is allocated but
  * by mem.h, no recursion. The objects cannot change meanwhile: the caller holds the GIL; on
- * free-threaded builds the world is stopped (and what the collector knows was listed before,
- * which holds references meanwhile). Only while it lasts may objects be looked at: see
+ * free-threaded builds the world is stopped. Only while it lasts may objects be looked at: see
  * mp_heap_run. Afterwards the heap is plain data, used by one thread at a time.
  *
  * A pointer from a tp_traverse is believed only when the memory there can be read and its type
@@ -104,7 +103,8 @@ struct mp_heap {
     struct mp_range *ranges;
     size_t range_count, range_capacity;
     struct mp_names names;
-    PyObject *everything;   /* without a GIL, while the pass lasts: a list of what there is */
+    PyObject **everything;  /* without a GIL, while the pass lasts: what the collector knows */
+    size_t everything_count;
     const char *own_path;   /* of memprof's package: frames of its files are its own */
     uint32_t scanned;       /* nodes whose edges are complete */
     uint64_t bad_pointers, bad_objects;
@@ -150,7 +150,6 @@ Py_ssize_t mp_heap_least_size(const PyTypeObject *type);
 /* heap_objects.c: call visit for each object that the collector knows, and nothing else. */
 void mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *data),
                          void *data);
-void mp_heap_count_own(const struct mp_heap *heap, uint32_t *degree); /* references of the pass */
 void mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data);
 
 /* heap_blocks.c: live blocks that are no nodes: objects nobody leads to, and buffers; then who

@@ -76,7 +76,6 @@ search_all(struct mp_heap *heap, struct mp_search *search, struct starts *starts
 {
     bar_own(heap, barred);
     mp_graph_in_degrees(&heap->graph, degree);
-    mp_heap_count_own(heap, degree);
     drop_doubtful(heap, degree);
     for (uint32_t kind = 0; kind <= MP_ROOT_INTERPRETER; kind++) {
         collect(heap, kind, starts);

@@ -421,3 +421,38 @@ def test_keys_and_hidden_bytes_have_holders():
     finally:
         memprof.stop()
         del HELD[4]
+
+
+def test_pass_does_not_keep_objects_alive():
+    """What dies in a thread while passes are made dies there, at once."""
+    stop, wrong = threading.Event(), []
+
+    class Mortal:
+        def __init__(self):
+            self.me, self.more = threading.get_ident(), [object()]
+
+        def __del__(self):
+            alive.discard(id(self))
+            if threading.get_ident() != self.me:
+                wrong.append("another thread")
+
+    alive = set()
+
+    def churn():
+        while not stop.is_set():
+            mortals = [Mortal() for _ in range(200)]
+            alive.update(map(id, mortals))
+            del mortals
+            if alive:
+                wrong.append("still alive")
+                alive.clear()
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        for _ in range(30):
+            _core.heap(OWN)
+    finally:
+        stop.set()
+        thread.join()
+    assert not wrong
