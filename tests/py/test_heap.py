@@ -407,6 +407,28 @@ def test_other_threads_allocate_meanwhile():
             thread.join()
 
 
+def write_lines(buffer):
+    for number in range(50):
+        buffer.write(f"line {number}" * 40)
+
+
+def test_what_a_text_buffer_has_written_is_its_own():
+    """Its traverse function is silent about it, and the writer of later versions is no object."""
+    global TRANSCRIPT
+    TRANSCRIPT = io.StringIO()
+    memprof.start()
+    try:
+        write_lines(TRANSCRIPT)
+        gc.collect()
+        sites = [part for part in memprof.heap().by_site if part.name]
+        written = [part.set() for part in sites if part.name[-1].function == "write_lines"]
+        paths = [holder.path for part in written for holder in part.shortest_paths().holders]
+        assert paths and all(path.startswith(f"{__name__}.TRANSCRIPT -> ") for path in paths), paths
+    finally:
+        memprof.stop()
+        del TRANSCRIPT
+
+
 def test_keys_and_hidden_bytes_have_holders():
     memprof.start()
     try:
