@@ -25,7 +25,9 @@
  * has lost more goes on only if the last quarter has more of it than such a bounded thing would
  * have, given what the third had: by a fifth, and by three times what chance would make of so many
  * blocks. That is a leak that became slower but never stops; one that became so in the last half
- * needs a longer run.
+ * needs a longer run: an eighth of what is judged is five or six checkpoints, so that a pace within
+ * the last quarter is not known to a fifth. Growth by the logarithm of time keeps half of its pace:
+ * it counts as a leak, unless it began long before what is judged.
  *
  * Large blocks rise in few windows only. There each lasting rise is looked at: four or more
  * are steady growth when each lasts as long as its size lets expect (size by time until

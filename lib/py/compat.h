@@ -17,23 +17,31 @@
 #elif PY_VERSION_HEX >= 0x030F0000
 #include "frame_314.h"
 #define MP_ATEXIT_HEADER "atexit_314.h"
+#define MP_MONITORING_HEADER "monitoring_314.h"
+#define MP_INTERPRETER_HEADER "interpreter_313.h"
 #define MP_ANCHOR_HEADER "anchor_315.h"
 #include "values_313.h"
 #include "bytearray_315.h"
 #elif PY_VERSION_HEX >= 0x030E0000
 #include "frame_314.h"
 #define MP_ATEXIT_HEADER "atexit_314.h"
+#define MP_MONITORING_HEADER "monitoring_314.h"
+#define MP_INTERPRETER_HEADER "interpreter_313.h"
 #include "values_313.h"
 #elif PY_VERSION_HEX >= 0x030D0000
 #include "frame_313.h"
+#define MP_INTERPRETER_HEADER "interpreter_313.h"
 #include "values_313.h"
 #elif PY_VERSION_HEX >= 0x030C0000
 #include "frame_312.h"
+#define MP_INTERPRETER_HEADER "interpreter_312.h"
 #include "values_312.h"
 #elif PY_VERSION_HEX >= 0x030B0000
 #include "frame_311.h"
 #include "values_311.h"
 #define MP_OBJECTS_HEADER "objects_311.h"
+#define MP_MONITORING_HEADER "monitoring_311.h"
+#define MP_INTERPRETER_HEADER "interpreter_311.h"
 #else
 #error "memprof needs CPython 3.11 or later"
 #endif
@@ -46,6 +54,9 @@
 #endif
 #ifndef MP_ATEXIT_HEADER
 #define MP_ATEXIT_HEADER "atexit_311.h"
+#endif
+#ifndef MP_MONITORING_HEADER
+#define MP_MONITORING_HEADER "monitoring_312.h"
 #endif
 #ifndef MP_OBJECTS_HEADER
 #define MP_OBJECTS_HEADER "objects_312.h"

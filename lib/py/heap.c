@@ -1,5 +1,7 @@
 #include "heap.h"
 
+#include <stdlib.h>
+
 #include "../tracer.h"
 
 enum { FIRST_NODES = 1 << 14, FIRST_TYPES = 1 << 10 };
@@ -225,9 +227,29 @@ has_edge(const struct mp_graph *graph, uint32_t node, uint32_t target)
     return false;
 }
 
+/* Has the target a reference that no edge stands for, and does the node not tell of it? */
+static bool
+is_unaccounted(const struct mp_heap *heap, const struct hidden *hidden, uint32_t node,
+               uint32_t target)
+{
+    return mp_object_references(mp_heap_object(heap, target)) >
+               (Py_ssize_t)hidden->degree[target] &&
+           !has_edge(&heap->graph, node, target);
+}
+
+/* A traverse function may be silent about what makes no cycles, and about a list of its own that
+ * nobody else can get at. Other objects may be there without a reference: what is watched by a
+ * weak one. */
+static bool
+may_be_silent_about(const struct mp_heap *heap, uint32_t target)
+{
+    const struct mp_heap_type *type = mp_heap_type_of(heap, target);
+    return !(type->flags & MP_TYPE_GC) || type->type == &PyList_Type;
+}
+
 /* An object whose type has no traverse function (a numpy array) may hold others all the same:
  * the known objects whose addresses it has in its fields. One with such a function need not tell
- * of what makes no cycles (the bytes of an io.BytesIO): it holds those that nobody accounts for. */
+ * of all (the bytes of an io.BytesIO): it holds those that nobody accounts for. */
 static void
 look_into(struct mp_heap *heap, struct hidden *hidden, uint32_t node)
 {
@@ -242,14 +264,40 @@ look_into(struct mp_heap *heap, struct hidden *hidden, uint32_t node)
         const uint32_t target = words[i] % sizeof(void *) ? 0 : mp_heap_find(heap, words[i]);
         if (!target || target == node)
             continue;
-        if (opaque || (!(mp_heap_type_of(heap, target)->flags & MP_TYPE_GC) &&
-                       mp_object_references(mp_heap_object(heap, target)) >
-                           (Py_ssize_t)hidden->degree[target] &&
-                       !has_edge(&heap->graph, node, target))) {
+        if (opaque || (may_be_silent_about(heap, target) &&
+                       is_unaccounted(heap, hidden, node, target))) {
             hidden->degree[target]++;
             add_hidden(heap, hidden, node, target);
         }
     }
+}
+
+/* The same for a small block that an object of C code owns (the writer of an io.StringIO). The
+ * values of an instance are told of. */
+static void
+look_into_buffer(struct mp_heap *heap, struct hidden *hidden, const struct mp_buffer *buffer)
+{
+    enum { SMALL = 128 };
+    const struct mp_heap_type *type = mp_heap_type_of(heap, buffer->owner);
+    if (buffer->size > SMALL || (type->flags & (MP_TYPE_LEAF | MP_TYPE_KNOWN)) ||
+        type->type == &PyCode_Type || PyType_HasFeature(type->type, MP_PREHEADER_FLAGS))
+        return;
+    const uintptr_t *words = (const uintptr_t *)buffer->address;
+    for (size_t i = 0; i < buffer->size / sizeof *words; i++) {
+        const uint32_t target = words[i] % sizeof(void *) ? 0 : mp_heap_find(heap, words[i]);
+        if (target && may_be_silent_about(heap, target) &&
+            is_unaccounted(heap, hidden, buffer->owner, target)) {
+            hidden->degree[target]++;
+            add_hidden(heap, hidden, buffer->owner, target);
+        }
+    }
+}
+
+static int
+compare_edges(const void *left, const void *right)
+{
+    const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
 }
 
 /* Put the hidden edges where they belong: all edges move up, the last ones first. */
@@ -284,6 +332,11 @@ find_hidden(struct mp_heap *heap)
         mp_graph_in_degrees(&heap->graph, hidden.degree);
     for (uint32_t node = 1; node <= heap->graph.nodes && !heap->failed; node++)
         look_into(heap, &hidden, node);
+    for (size_t i = 0; i < heap->buffer_count && !heap->failed; i++)
+        if (heap->buffers[i].owner)
+            look_into_buffer(heap, &hidden, &heap->buffers[i]);
+    if (hidden.count)
+        qsort(hidden.edges, hidden.count / 2, 2 * sizeof *hidden.edges, compare_edges);
     if (hidden.count && !heap->failed)
         merge_hidden(heap, &hidden);
     mp_mem_free(hidden.degree, size);
@@ -370,6 +423,7 @@ mp_heap_free(struct mp_heap *heap)
     FREE(heap->graph.target, heap->edge_capacity);
     FREE(heap->types, heap->type_capacity);
     FREE(heap->type_slots, heap->type_slot_count);
+    FREE(heap->first_named, heap->first_named_count);
     FREE(heap->roots, heap->root_capacity);
     FREE(heap->buffers, heap->buffer_capacity);
     mp_places_destroy(&heap->places);

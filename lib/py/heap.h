@@ -8,8 +8,7 @@
  *
  * Rules of the pass: no Python code runs, no reference count changes, nothing is allocated but
  * by mem.h, no recursion. The objects cannot change meanwhile: the caller holds the GIL; on
- * free-threaded builds the world is stopped (and what the collector knows was listed before,
- * which holds references meanwhile). Only while it lasts may objects be looked at: see
+ * free-threaded builds the world is stopped. Only while it lasts may objects be looked at: see
  * mp_heap_run. Afterwards the heap is plain data, used by one thread at a time.
  *
  * A pointer from a tp_traverse is believed only when the memory there can be read and its type
@@ -43,6 +42,7 @@ struct mp_heap_type {
     uint32_t short_name; /* without the module */
     uint32_t module;
     uint32_t flags;
+    uint32_t alike; /* the first type with this name and these flags: reports tell no difference */
 };
 
 /* From where a search starts; the order is that of preference when paths are made. */
@@ -54,6 +54,7 @@ enum mp_root_kind {
     MP_ROOT_FRAME,       /* a local variable of a running frame */
     MP_ROOT_STACK,       /* perhaps on the evaluation stack of a running frame */
     MP_ROOT_OWN,         /* memprof itself */
+    MP_ROOT_INTERPRETER, /* what the program has given the interpreter: a codec, a trace function ... */
     MP_ROOT_C,           /* held by C code: more references than edges */
     MP_ROOT_NOTHING,     /* held by nothing but each other */
     MP_ROOTS
@@ -90,6 +91,8 @@ struct mp_heap {
     uint32_t type_count, type_capacity;
     uint32_t *type_slots;
     size_t type_slot_count;
+    uint32_t *first_named; /* by name: the first type that has it */
+    size_t first_named_count;
 
     struct mp_root *roots;
     uint32_t root_count, root_capacity;
@@ -100,7 +103,8 @@ struct mp_heap {
     struct mp_range *ranges;
     size_t range_count, range_capacity;
     struct mp_names names;
-    PyObject *everything;   /* without a GIL, while the pass lasts: a list of what there is */
+    PyObject **everything;  /* without a GIL, while the pass lasts: what the collector knows */
+    size_t everything_count;
     const char *own_path;   /* of memprof's package: frames of its files are its own */
     uint32_t scanned;       /* nodes whose edges are complete */
     uint64_t bad_pointers, bad_objects;
@@ -149,8 +153,6 @@ size_t mp_heap_fields_size(PyObject *object);
 /* heap_objects.c: call visit for each object that the collector knows, and nothing else. */
 void mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *data),
                          void *data);
-void mp_heap_each_exit_handler(void (*visit)(PyObject *object, void *data), void *data);
-void mp_heap_count_own(const struct mp_heap *heap, uint32_t *degree); /* references of the pass */
 void mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data);
 
 /* heap_blocks.c: live blocks that are no nodes: objects nobody leads to, and buffers; then who
@@ -161,6 +163,9 @@ void mp_heap_find_buffers(struct mp_heap *heap);
 /* heap_roots.c: the stacks last, when all objects are known. */
 void mp_heap_find_roots(struct mp_heap *heap);
 void mp_heap_find_stacks(struct mp_heap *heap);
+
+/* heap_interpreter.c: what only the interpreter itself holds. */
+void mp_heap_find_internals(struct mp_heap *heap);
 
 /* Call visit for each local variable of a frame: name may be NULL. */
 void mp_heap_each_local(const struct mp_heap *heap, const char *frame,

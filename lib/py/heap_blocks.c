@@ -4,6 +4,8 @@
 
 #include "../tracer.h"
 
+#include MP_MONITORING_HEADER
+
 enum {
     FIRST_BUFFERS = 1 << 12,
     SCAN = 1024,       /* bytes of an object that are looked through */
@@ -127,6 +129,17 @@ claim_values(struct mp_heap *heap, uint32_t node, PyObject *object)
         claim(heap, node, mp_values_block(values), 0);
 }
 
+/* What sys.monitoring has for a code object is not looked through: the interpreter leaves words in
+ * it unwritten, and what these blocks had before may be the address of any other. */
+static void
+claim_monitoring(struct mp_heap *heap, uint32_t node, const PyCodeObject *code)
+{
+    const void *buffers[MP_CODE_BUFFERS];
+    mp_code_buffers(code, buffers);
+    for (size_t i = 0; i < MP_CODE_BUFFERS; i++)
+        claim(heap, node, (uintptr_t)buffers[i], 0);
+}
+
 static void
 find_buffers_of(struct mp_heap *heap, uint32_t node)
 {
@@ -134,6 +147,8 @@ find_buffers_of(struct mp_heap *heap, uint32_t node)
     PyObject *object = mp_heap_object(heap, node);
     if (type->flags & MP_TYPE_GC)
         claim_values(heap, node, object);
+    if (PyCode_Check(object))
+        claim_monitoring(heap, node, (const PyCodeObject *)object);
     if (type->flags & MP_TYPE_LEAF)
         return;
     const size_t fields = mp_heap_fields_size(object), size = fields < SCAN ? fields : SCAN;

@@ -4,7 +4,10 @@
 
 #include "heap_names.h"
 
-enum { EXACT = 32 /* leaks whose retained size is found by a search of their own */ };
+enum {
+    EXACT = 32, /* leaks whose retained size is found by a search of their own */
+    STRAY = 50  /* of so many blocks that nobody owns, one that somebody does is a stray */
+};
 
 struct work {
     struct mp_heap *heap;
@@ -37,12 +40,25 @@ count_items(struct work *work)
             work->leaks->leaks[leak - 1].objects++;
     }
     for (size_t i = 0; i < heap->buffer_count; i++) {
-        const uint32_t leak =
-            heap->buffers[i].owner ? leak_of_site(work, heap->buffers[i].site) : 0;
-        if (leak) {
-            work->leaks->leaks[leak - 1].buffers++;
-            work->leaks->leaks[leak - 1].buffer_bytes += heap->buffers[i].size;
-        }
+        const uint32_t leak = leak_of_site(work, heap->buffers[i].site);
+        if (!leak)
+            continue;
+        struct mp_leak *of = &work->leaks->leaks[leak - 1];
+        of->buffers += heap->buffers[i].owner != 0;
+        of->loose += heap->buffers[i].owner == 0;
+        of->buffer_bytes += heap->buffers[i].size;
+    }
+}
+
+/* A word that was left in some object does not tell what the many blocks are that belong to
+ * nobody. */
+static void
+drop_strays(struct mp_leaks *leaks)
+{
+    for (size_t i = 0; i < leaks->count; i++) {
+        struct mp_leak *leak = &leaks->leaks[i];
+        if (!leak->objects && leak->buffers * STRAY < leak->loose)
+            leak->buffers = 0;
     }
 }
 
@@ -96,7 +112,7 @@ collect_items(struct work *work)
     for (size_t i = 0; i < heap->buffer_count; i++) {
         const uint32_t leak =
             heap->buffers[i].owner ? leak_of_site(work, heap->buffers[i].site) : 0;
-        if (leak && !leaks->leaks[leak - 1].objects)
+        if (leak && !leaks->leaks[leak - 1].objects && leaks->leaks[leak - 1].buffers)
             leaks->items[leaks->leaks[leak - 1].item_end++] = heap->buffers[i].owner;
     }
     for (size_t i = 0; i < leaks->count; i++)
@@ -175,22 +191,22 @@ find_types(struct work *work, struct mp_leak *leak)
     const struct mp_heap *heap = work->heap;
     const uint32_t *items = work->leaks->items;
     for (uint32_t i = leak->item_begin; i < leak->item_end; i++) {
-        uint32_t *place = &work->scratch[heap->type[items[i]]];
+        uint32_t *place = &work->scratch[mp_heap_type_of(heap, items[i])->alike];
         if (!*place)
             *place = ++leak->type_count;
     }
     leak->types = mp_mem_new((leak->type_count + 1) * sizeof *leak->types);
     for (uint32_t i = leak->item_begin; i < leak->item_end && leak->types; i++) {
-        struct mp_leak_type *type = &leak->types[work->scratch[heap->type[items[i]]] - 1];
+        struct mp_leak_type *type = &leak->types[work->scratch[mp_heap_type_of(heap, items[i])->alike] - 1];
         if (!type->objects)
             type->depth = depth_of(&work->leaks->paths, work->leaks->paths.group[items[i]]);
-        type->type = heap->type[items[i]];
+        type->type = mp_heap_type_of(heap, items[i])->alike;
         type->plain = (heap->types[type->type].type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0;
         type->objects++;
         type->bytes += heap->size[items[i]];
     }
     for (uint32_t i = leak->item_begin; i < leak->item_end; i++)
-        work->scratch[heap->type[items[i]]] = 0;
+        work->scratch[mp_heap_type_of(heap, items[i])->alike] = 0;
     if (leak->types)
         qsort(leak->types, leak->type_count, sizeof *leak->types, compare_types);
     return leak->types != NULL;
@@ -414,6 +430,7 @@ mp_heap_explain(struct mp_heap *heap, const uint32_t *leak_of, uint32_t sites, s
     if (!open_leaks(leaks, count))
         return MP_NO_MEMORY;
     count_items(&work);
+    drop_strays(leaks);
     if (!reserve_items(leaks)) {
         mp_leaks_free(leaks);
         return MP_NO_MEMORY;

@@ -29,7 +29,9 @@ struct mp_leak_holder {
 struct mp_leak {
     uint64_t objects;         /* allocated at the sites */
     uint64_t owners;          /* of buffers from there, where there are no objects */
-    uint64_t buffers, buffer_bytes;
+    uint64_t buffers;         /* with an owner */
+    uint64_t loose;           /* live blocks that are known to C code only */
+    uint64_t buffer_bytes;    /* of both */
     uint64_t retained;
     uint32_t part_of;         /* 1 + index of another leak, 0: none */
     uint32_t type_count, holder_count, item_begin, item_end;

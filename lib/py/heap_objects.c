@@ -1,13 +1,6 @@
 #include "heap.h"
 
 #include MP_OBJECTS_HEADER
-#include MP_ATEXIT_HEADER
-
-void
-mp_heap_each_exit_handler(void (*visit)(PyObject *object, void *data), void *data)
-{
-    mp_atexit_each(visit, data);
-}
 
 #if MP_HAS_GIL
 
@@ -19,13 +12,6 @@ mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *
 }
 
 void
-mp_heap_count_own(const struct mp_heap *heap, uint32_t *degree)
-{
-    (void)heap;
-    (void)degree;
-}
-
-void
 mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data)
 {
     (void)heap;
@@ -34,57 +20,80 @@ mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data)
 
 #else
 
-/* All other threads stand still only within a visit, so the whole pass is made by the first
- * one. What there is to visit is listed before; the list keeps it alive. */
+/* All other threads stand still only within a visit, and nothing is called at its end. So the
+ * pass is made when as many objects have been visited as an earlier visit has counted. When
+ * other threads made more of them meanwhile, the last ones are known by their references only. */
 struct pause {
+    struct mp_heap *heap;
     void (*pass)(void *data);
     void *data;
+    size_t wanted, seen;
+    bool done;
 };
 
+enum { TRIES = 8 };
+
 static int
-pass_once(PyObject *object, void *data)
+count_one(PyObject *object, void *data)
 {
     struct pause *pause = data;
     (void)object;
+    pause->seen++;
+    return 1;
+}
+
+static int
+note_one(PyObject *object, void *data)
+{
+    struct pause *pause = data;
+    pause->heap->everything[pause->seen++] = object;
+    if (pause->seen < pause->wanted)
+        return 1;
     pause->pass(pause->data);
+    pause->done = true;
     return 0;
 }
 
-static PyObject *
-list_objects(void)
+static void
+visit_all(struct pause *pause, int (*visit)(PyObject *object, void *data))
 {
-    PyObject *gc = PyImport_ImportModule("gc");
-    PyObject *list = gc ? PyObject_CallMethod(gc, "get_objects", NULL) : NULL;
-    Py_XDECREF(gc);
-    if (!list)
-        PyErr_Clear(); /* then what roots lead to is all there is */
-    return list;
+    pause->seen = 0;
+    PyUnstable_GC_VisitObjects(visit, pause);
+}
+
+/* False when there is no memory. */
+static bool
+try_pass(struct pause *pause)
+{
+    struct mp_heap *heap = pause->heap;
+    const size_t size = pause->wanted * sizeof *heap->everything;
+    heap->everything = mp_mem_new(size);
+    heap->everything_count = pause->wanted;
+    if (heap->everything)
+        visit_all(pause, note_one);
+    mp_mem_free(heap->everything, size);
+    const bool enough = heap->everything != NULL;
+    heap->everything = NULL;
+    return enough;
 }
 
 void
 mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *data), void *data)
 {
-    PyObject *list = heap->everything;
-    for (Py_ssize_t i = 0; list && PyList_CheckExact(list) && i < PyList_GET_SIZE(list); i++)
-        visit(PyList_GET_ITEM(list, i), data);
-}
-
-void
-mp_heap_count_own(const struct mp_heap *heap, uint32_t *degree)
-{
-    PyObject *list = heap->everything;
-    for (Py_ssize_t i = 0; list && PyList_CheckExact(list) && i < PyList_GET_SIZE(list); i++)
-        degree[mp_heap_find(heap, (uintptr_t)PyList_GET_ITEM(list, i))]++;
+    for (size_t i = 0; i < heap->everything_count; i++)
+        visit(heap->everything[i], data);
 }
 
 void
 mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data)
 {
-    struct pause pause = {pass, data};
-    PyObject *list = heap->everything = list_objects();
-    PyUnstable_GC_VisitObjects(pass_once, &pause);
-    heap->everything = NULL;
-    Py_XDECREF(list);
+    struct pause pause = {.heap = heap, .pass = pass, .data = data};
+    visit_all(&pause, count_one);
+    for (int i = 0; !pause.done && i <= TRIES; i++) {
+        pause.wanted = pause.seen && i < TRIES ? pause.seen : 1;
+        if (!try_pass(&pause))
+            return;
+    }
 }
 
 #endif

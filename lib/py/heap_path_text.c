@@ -133,7 +133,7 @@ root_word(const struct text *text, const struct mp_path_group *const *chain, siz
 {
     static const char *const words[MP_ROOTS] = {"module", "atexit", "thread-local",
                                                 "context", "frame", "stack", "memprof",
-                                                "C code", "nothing"};
+                                                "interpreter", "C code", "nothing"};
     for (size_t i = 1; i < count; i++) {
         if (chain[i]->role == MP_ROLE_LOCALS)
             return "thread-local";

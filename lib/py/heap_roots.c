@@ -179,21 +179,11 @@ first_thread(void)
     return PyInterpreterState_ThreadHead(PyInterpreterState_Get());
 }
 
-static void
-add_exit_handler(PyObject *object, void *data)
-{
-    struct mp_heap *heap = data;
-    if (object)
-        mp_heap_add_root(heap, (struct mp_root){.node = mp_heap_add(heap, object),
-                                                .kind = MP_ROOT_EXIT,
-                                                .name = intern_ascii(heap, "atexit")});
-}
-
 void
 mp_heap_find_roots(struct mp_heap *heap)
 {
     add_modules(heap);
-    mp_heap_each_exit_handler(add_exit_handler, heap);
+    mp_heap_find_internals(heap);
     for (PyThreadState *thread = first_thread(); thread; thread = PyThreadState_Next(thread))
         add_thread(heap, thread);
 }

@@ -6,7 +6,6 @@ struct starts {
     uint32_t count;
 };
 
-
 /* What leads into memprof itself is no way to an object of the program. The locals of its frames
  * (they have the name of a function) may be anything. */
 static void
@@ -27,17 +26,32 @@ unaccounted(const struct mp_heap *heap, uint32_t node, const uint32_t *degree)
     return references > (Py_ssize_t)degree[node] ? (uint32_t)references - degree[node] : 0;
 }
 
-/* A slot of an evaluation stack may be a left-over: believe it for what somebody must hold. */
 static void
-collect(const struct mp_heap *heap, uint32_t kind, const uint32_t *degree, struct starts *starts)
+collect(const struct mp_heap *heap, uint32_t kind, struct starts *starts)
 {
     starts->count = 0;
-    for (uint32_t i = 0; i < heap->root_count; i++) {
-        const uint32_t node = heap->roots[i].node;
-        if (heap->roots[i].kind == kind &&
-            (kind != MP_ROOT_STACK || (node && unaccounted(heap, node, degree))))
-            starts->nodes[starts->count++] = node;
-    }
+    for (uint32_t i = 0; i < heap->root_count; i++)
+        if (heap->roots[i].kind == kind && heap->roots[i].node)
+            starts->nodes[starts->count++] = heap->roots[i].node;
+}
+
+/* Roots that are believed only for what somebody must hold: a field of the interpreter may be
+ * another one in a later release, a slot of an evaluation stack may be a left-over. What a field
+ * accounts for cannot be on a stack as well. The others are roots of nothing. */
+static void
+drop_doubtful(struct mp_heap *heap, uint32_t *degree)
+{
+    static const uint32_t kinds[] = {MP_ROOT_INTERPRETER, MP_ROOT_STACK};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        for (uint32_t i = 0; i < heap->root_count; i++) {
+            struct mp_root *root = &heap->roots[i];
+            if (root->kind != kinds[k] || !root->node)
+                continue;
+            if (!unaccounted(heap, root->node, degree))
+                root->node = 0;
+            else if (root->kind == MP_ROOT_INTERPRETER)
+                degree[root->node]++;
+        }
 }
 
 /* Objects that no root leads to: first those that C code must hold. */
@@ -62,9 +76,9 @@ search_all(struct mp_heap *heap, struct mp_search *search, struct starts *starts
 {
     bar_own(heap, barred);
     mp_graph_in_degrees(&heap->graph, degree);
-    mp_heap_count_own(heap, degree);
-    for (uint32_t kind = 0; kind <= MP_ROOT_OWN; kind++) {
-        collect(heap, kind, degree, starts);
+    drop_doubtful(heap, degree);
+    for (uint32_t kind = 0; kind <= MP_ROOT_INTERPRETER; kind++) {
+        collect(heap, kind, starts);
         mp_search_from(search, &heap->graph, starts->nodes, starts->count,
                        kind < MP_ROOT_OWN ? barred : NULL);
     }

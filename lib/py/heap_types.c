@@ -113,6 +113,30 @@ name_type(struct mp_heap *heap, struct mp_heap_type *entry)
     entry->name = mp_names_intern(&heap->names, text + skip, length - skip);
 }
 
+/* Classes that a function makes anew each time have one name. */
+static void
+find_alike(struct mp_heap *heap, uint32_t index)
+{
+    struct mp_heap_type *entry = &heap->types[index];
+    entry->alike = index;
+    if (entry->name >= heap->first_named_count) {
+        const size_t old = heap->first_named_count, count = ((size_t)entry->name + 512) * 2;
+        uint32_t *grown =
+            mp_mem_grow(heap->first_named, old * sizeof *grown, count * sizeof *grown);
+        if (!grown) {
+            heap->failed = true;
+            return;
+        }
+        heap->first_named = grown;
+        heap->first_named_count = count;
+    }
+    uint32_t *first = &heap->first_named[entry->name];
+    if (!*first)
+        *first = index;
+    if (heap->types[*first].flags == entry->flags)
+        entry->alike = *first;
+}
+
 /* ---- flags ------------------------------------------------------------------------------------- */
 
 static bool
@@ -180,6 +204,7 @@ mp_heap_type(struct mp_heap *heap, PyTypeObject *type)
     const char *name = mp_heap_can_read(heap, type->tp_name, NAME) ? type->tp_name : NULL;
     *entry = (struct mp_heap_type){.type = type, .flags = flags_of(type, name)};
     name_type(heap, entry);
+    find_alike(heap, index);
     heap->type_slots[slot_of(heap, type)] = index;
     heap->type_count = index;
     return index;

@@ -173,7 +173,7 @@ key_of(const struct heap_object *self, size_t node, int by)
 {
     const struct mp_heap *heap = &self->heap;
     if (by == BY_TYPE)
-        return heap->type[node];
+        return mp_heap_type_of(heap, (uint32_t)node)->name;
     if (by == BY_MODULE)
         return heap->types[heap->type[node]].module;
     const uint32_t site = heap->site[node];
@@ -183,9 +183,7 @@ key_of(const struct heap_object *self, size_t node, int by)
 static uint32_t
 highest_key(const struct heap_object *self, int by)
 {
-    if (by == BY_TYPE)
-        return self->heap.type_count;
-    if (by == BY_MODULE)
+    if (by == BY_TYPE || by == BY_MODULE)
         return mp_table_count(&self->heap.names.table);
     return mp_table_count(&mp_tracer.depot.stacks) + 1;
 }
@@ -197,8 +195,7 @@ key_object(struct heap_object *self, uint32_t key, int by)
         return key && self->has_objects && key - 1 <= self->objects.symbols->stacks
                    ? mp_objects_stack(&self->objects, key - 1)
                    : Py_NewRef(Py_None);
-    const uint32_t name = by == BY_TYPE ? self->heap.types[key].name : key;
-    const struct mp_name *found = name ? mp_table_at(&self->heap.names.table, name) : NULL;
+    const struct mp_name *found = key ? mp_table_at(&self->heap.names.table, key) : NULL;
     return found ? PyUnicode_DecodeUTF8(found->text, (Py_ssize_t)found->length, "surrogatepass")
                  : PyUnicode_FromString("?");
 }

@@ -30,7 +30,8 @@ class Holder(namedtuple("Holder", "path objects root detail")):
 
     ``path``: text, as ``app._sessions['by-id'] -> list[..] -> Session``; ``detail`` is the same
     with the type of the first container. ``root``: module, class, thread-local, context,
-    frame, suspended frame, stack, C code, memprof, or nothing (garbage).
+    frame, suspended frame, stack, atexit, interpreter (what it was given: codecs, hooks ...), C code,
+    memprof, or nothing (garbage).
     """
 
     __slots__ = ()
@@ -148,11 +149,19 @@ def explain_stacks(stacks: list[int]) -> tuple[list[tuple], int]:
             owners,
             retained,
             part_of,
-            {name: count for name, count, _ in sorted(types, key=_type_rank)},
+            _count_by_name(types),
             [Holder(path, count, root, detail) for path, detail, count, root in holders],
         )
         for objects, owners, _, _, retained, part_of, types, holders in rows
     ], unfollowed
+
+
+def _count_by_name(types: list[tuple]) -> dict[str, int]:
+    """Types of one name are told apart by C where they are of different kinds."""
+    counts: dict[str, int] = {}
+    for name, count, _ in sorted(types, key=_type_rank):
+        counts[name] = counts.get(name, 0) + count
+    return counts
 
 
 def _is_own(name: str) -> bool:

@@ -138,6 +138,14 @@ static uint64_t trickle(size_t i, size_t n) /* a cache fills up; something leaks
     return objects(1 - exp(-12 * part_of(i, n)) + 0.3 * part_of(i, n));
 }
 
+/* By the logarithm of time: it has become so many times as long since the beginning. */
+static uint64_t logarithm(double times, size_t i, size_t n)
+{
+    return objects(log(1 + (times - 1) * part_of(i, n)) / log(times));
+}
+static uint64_t logarithm_4(size_t i, size_t n) { return logarithm(4, i, n); }
+static uint64_t logarithm_30(size_t i, size_t n) { return logarithm(30, i, n); }
+
 /* As many objects in each part of the run, in a table that was last made larger before its middle. */
 static uint64_t steady_number(size_t i, size_t n) { return objects(part_of(i, n)) / 100; }
 static uint64_t with_their_table(size_t i, size_t n)
@@ -159,7 +167,7 @@ static void
 leak_that_became_slower_is_steady(void **state)
 {
     (void)state;
-    level *const levels[] = {as_root, third, trickle};
+    level *const levels[] = {as_root, third, trickle, logarithm_4, logarithm_30};
     for (size_t l = 0; l < sizeof levels / sizeof *levels; l++)
         for (size_t n = 40; n <= MP_CHECKPOINTS; n++) {
             const enum mp_verdict verdict = judge(levels[l], n, levels[l](n - 1, n)).verdict;

@@ -6,10 +6,13 @@ of the path that must be shown). Functions whose names begin with ``clean_`` lea
 """
 
 import atexit
+import codecs
 import collections
 import contextvars
 import functools
 import gc
+import os
+import struct
 import sys
 import threading
 import time
@@ -75,6 +78,23 @@ def make_callback(step):
 def closure():
     for step in steps():
         CALLBACKS.append(make_callback(step))
+
+
+FORMS = []
+
+
+def make_form(step):
+    class Form:
+        pass
+
+    form = Form()  # leak: classes_made_anew; type: make_form.<locals>.Form; held: FORMS[..] (list) -> make_form.<locals>.Form
+    form.step = step
+    return form
+
+
+def classes_made_anew():
+    for step in steps():
+        FORMS.append(make_form(step))
 
 
 class Bus:
@@ -230,6 +250,22 @@ def exit_handlers():
         atexit.register(id, Record(step))  # leak: exit_handlers; type: Record; held: atexit
 
 
+def fork_handlers():
+    for step in steps():
+        record = Record(step)  # leak: fork_handlers; type: Record; held: os.register_at_fork(after_in_child)
+        os.register_at_fork(after_in_child=record.__init__)
+
+
+def make_search(step):
+    record = Record(step)  # leak: codec_searches; type: Record; held: codecs.register()[..] -> function closure record
+    return lambda name: record and None
+
+
+def codec_searches():
+    for step in steps():
+        codecs.register(make_search(step))
+
+
 REQUESTS = contextvars.ContextVar("requests")
 
 
@@ -265,6 +301,42 @@ def raw_memory():
     malloc.restype = ctypes.c_void_p
     for _ in steps():
         malloc(ctypes.c_size_t(300))  # leak: raw_memory; type: none; held: none
+
+
+LAST = None
+
+
+def raw_memory_that_is_kept_once():
+    import ctypes
+
+    global LAST
+    malloc = ctypes.pythonapi.PyMem_RawMalloc
+    malloc.restype = ctypes.c_void_p
+    for _ in steps():
+        address = malloc(ctypes.c_size_t(300))  # leak: raw_memory_that_is_kept_once; type: none; held: none
+    LAST = ctypes.c_void_p(address)  # an object with the address of one of the blocks in it
+
+
+FUNCTIONS = [eval("lambda: None") for _ in range(STEPS)]
+
+
+def raw_memory_in_left_over_words():
+    """Addresses of the blocks are left in memory that sys.monitoring takes for its own."""
+    import ctypes
+
+    malloc = ctypes.pythonapi.PyMem_RawMalloc
+    malloc.restype = ctypes.c_void_p
+    addresses = []
+    for _ in steps():
+        addresses.append(malloc(ctypes.c_size_t(300)))  # leak: raw_memory_in_left_over_words; type: none; held: none
+    left_over = [struct.pack("Q", address) * 13 for address in addresses]
+    if monitoring := getattr(sys, "monitoring", None):  # 3.12 and later
+        monitoring.use_tool_id(4, "seeded")
+        monitoring.register_callback(4, monitoring.events.PY_START, lambda *args: None)
+        monitoring.set_events(4, monitoring.events.PY_START)
+        left_over.clear()
+        for function in FUNCTIONS:
+            function()
 
 
 TREE = {}
@@ -327,8 +399,9 @@ def slower_and_slower():
 
 
 def many_attributes():
+    names = [sys.intern("hook_%d" % step) for step in range(STEPS)]  # CPython's own table may grow
     for step in steps():
-        setattr(Store, "hook_%d" % step, Record(step))  # leak: many_attributes; type: Record; held: Store.*
+        setattr(Store, names[step], Record(step))  # leak: many_attributes; type: Record; held: Store.*
 
 
 # ---- no leaks --------------------------------------------------------------------------------

@@ -130,6 +130,25 @@ def test_many_objects_held_alike_are_one_path():
     assert only_path(*HELD["by-id"]) == (f"{HEAD}['by-id'] -> list[..] -> Item", "module")
 
 
+def make_anew(*bases):
+    class Local(*bases):
+        pass
+
+    return Local
+
+
+def test_classes_of_one_name_are_not_told_apart():
+    global SCHEMAS
+    SCHEMAS = [make_anew()() for _ in range(30)] + [make_anew(bytes)() for _ in range(20)]
+    try:
+        name = f"{__name__}.make_anew.<locals>.Local"
+        assert only_path(*SCHEMAS[:30])[0] == f"{__name__}.SCHEMAS[..] -> make_anew.<locals>.Local"
+        parts = [part for part in memprof.heap().by_type if part.name == name]
+        assert [(part.objects, len(part.set())) for part in parts] == [(50, 50)]
+    finally:
+        del SCHEMAS
+
+
 def test_keys_are_shown_as_literals():
     assert only_path(HELD[3][0])[0] == f"{HEAD}[3] -> list[0] -> Item"
     assert only_path(HELD[b"k"])[0] == f"{HEAD}[b'k'] -> Item"
@@ -390,6 +409,30 @@ def test_other_threads_allocate_meanwhile():
             thread.join()
 
 
+def write_lines(buffer):
+    for number in range(50):
+        buffer.write(f"line {number}" * 40)
+
+
+def test_what_a_text_buffer_has_written_is_its_own():
+    """Its traverse function is silent about it, and the writer of later versions is no object."""
+    global TRANSCRIPT
+    memprof.start()
+    try:
+        other = io.StringIO()  # CPython may have one writer left, which the trace does not know
+        TRANSCRIPT = io.StringIO()
+        write_lines(TRANSCRIPT)
+        gc.collect()
+        sites = [part for part in memprof.heap().by_site if part.name]
+        written = [part.set() for part in sites if part.name[-1].function == "write_lines"]
+        paths = [holder.path for part in written for holder in part.shortest_paths().holders]
+        assert paths and all(path.startswith(f"{__name__}.TRANSCRIPT -> ") for path in paths), paths
+        assert other.getvalue() == ""
+    finally:
+        memprof.stop()
+        del TRANSCRIPT
+
+
 def test_keys_and_hidden_bytes_have_holders():
     memprof.start()
     try:
@@ -424,3 +467,38 @@ def test_objects_smaller_than_their_type():
     finally:
         memprof.stop()
         del HELD[5], HELD[6]
+
+
+def test_pass_does_not_keep_objects_alive():
+    """What dies in a thread while passes are made dies there, at once."""
+    stop, wrong = threading.Event(), []
+
+    class Mortal:
+        def __init__(self):
+            self.me, self.more = threading.get_ident(), [object()]
+
+        def __del__(self):
+            alive.discard(id(self))
+            if threading.get_ident() != self.me:
+                wrong.append("another thread")
+
+    alive = set()
+
+    def churn():
+        while not stop.is_set():
+            mortals = [Mortal() for _ in range(200)]
+            alive.update(map(id, mortals))
+            del mortals
+            if alive:
+                wrong.append("still alive")
+                alive.clear()
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        for _ in range(30):
+            _core.heap(OWN)
+    finally:
+        stop.set()
+        thread.join()
+    assert not wrong

@@ -10,6 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import PROGRAMS, run_memprof, run_plain, run_traced
 
+from memprof import Traceback
+from memprof.leaks import Leak
+from memprof.report.leaks import name_objects
+
 LEAKING = PROGRAMS / "leaking.py"
 SOURCE = LEAKING.read_text("utf-8").splitlines()
 
@@ -290,3 +294,10 @@ def test_the_demo_service_leaks_its_sessions():
     assert (traced.stdout, traced.status) == (plain.stdout, plain.status)
     functions = [leak["site"]["function"] for leak in json.loads(traced.stderr)["leaks"][:2]]
     assert set(functions) == {"Session.__init__", "open_session"}
+
+
+@pytest.mark.parametrize("count, words", [(3, ""), (4, " and 1 other type of"), (6, " and 3 other types of")])
+def test_types_that_are_not_named_are_counted(count, words):
+    types = {f"app.Kind{n}": 10 for n in range(count)}
+    leak = Leak(Traceback(()), "steady", *[0] * 9, objects=10 * count, types=types)
+    assert name_objects(leak) == f"10 app.Kind0, 10 app.Kind1, 10 app.Kind2{words} objects"

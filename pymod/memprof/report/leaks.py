@@ -91,7 +91,8 @@ def name_objects(leak: Leak) -> str:
     types = [(name, count) for name, count in leak.types.items() if count >= least]
     text = ", ".join(f"{count:,} {name}" for name, count in types[:3])
     if len(types) > 3:
-        text += f" and {len(types) - 3} other types of"
+        others = len(types) - 3
+        text += f" and {others} other {'type' if others == 1 else 'types'} of"
     count = sum(leak.types.values())
     noun = "object" if count == 1 else "objects"
     return f"{text} {noun}" if leak.objects else f"buffer of {text} {noun}"
