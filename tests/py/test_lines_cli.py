@@ -93,6 +93,31 @@ def test_a_function_of_the_package_that_is_run(tmp_path):
     assert (result.status, result.stderr) == (0, "") and "package/__init__.py:1 in work" in result.stdout
 
 
+EVALUATOR = """\
+import ctypes
+api = ctypes.pythonapi
+get = api._PyInterpreterState_GetEvalFrameFunc
+get.argtypes, get.restype = [ctypes.c_void_p], ctypes.c_void_p
+api.PyInterpreterState_Get.restype = ctypes.c_void_p
+plain = ctypes.cast(api._PyEval_EvalFrameDefault, ctypes.c_void_p).value
+def is_plain(): return get(api.PyInterpreterState_Get()) in (None, plain)
+@profile
+def work(): return is_plain()
+def other(): return is_plain()
+print(other(), work(), other())
+"""
+
+
+@pytest.mark.skipif(hasattr(sys, "monitoring"), reason="needs no frame evaluation function")
+def test_code_between_marked_functions_runs_as_ever(tmp_path):
+    """On 3.11 calls cost more while a profiler is on: it is when a marked function runs."""
+    (tmp_path / "program.py").write_text(EVALUATOR)
+    result = run_memprof("lines", "program.py", cwd=tmp_path)
+    assert result.stdout.startswith("True False True\n"), result
+    result = run_memprof("lines", "-f", "other", "program.py", cwd=tmp_path)
+    assert result.stdout.startswith("False False False\n"), result
+
+
 def test_lines_formats(program):
     result = run_memprof("lines", "--format", "json", "-o", "x.json", "program.py", cwd=program)
     assert result.stdout == "done []\n"
