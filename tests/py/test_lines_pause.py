@@ -217,7 +217,11 @@ def test_tracemalloc_comes_and_goes_while_the_hooks_are_out(size, is_first):
     finally:
         tracemalloc.stop()
     count = 9 * len(kept)
-    check(marked(prof, makes)["makes"], count, allocated=count * sys.getsizeof(bytearray(size)))
+    row, truth = marked(prof, makes)["makes"], count * sys.getsizeof(bytearray(size))
+    if HAS_GIL:
+        check(row, count, allocated=truth)
+    else:  # objects that Python has made for the call may come from free lists, or not
+        assert row.hits == count and row.allocated >= truth
 
 
 def test_a_child_of_a_thread_in_a_selected_function_pauses(tmp_path):
