@@ -119,14 +119,20 @@ can_pause(void)
 }
 
 static void
-resume(void)
+put_in_objects(void)
 {
     bool changed = false;
-    atomic_store(&mp_chain_paused, false);
     for (int kind = MP_MEM; kind <= MP_OBJ; kind++)
         changed |= put_in((enum mp_kind)kind);
     if (MP_UNLIKELY(changed))
         may_pause = UNKNOWN;
+}
+
+static void
+resume(void)
+{
+    atomic_store(&mp_chain_paused, false);
+    put_in_objects();
 }
 
 static void
@@ -187,7 +193,10 @@ mp_chain_meter(bool more)
         atomic_fetch_add(&meters, 1);
     else
         atomic_fetch_sub(&meters, 1);
+    const bool was_paused = mp_chain_is_paused();
     adapt();
+    if (MP_HAS_GIL && more && !was_paused && !sees_all && is_in)
+        put_in_objects(); /* tracemalloc.stop() may have taken them out */
 }
 
 void

@@ -7,6 +7,8 @@
  *   - a smaller one that is freed meanwhile stays known until its address is seen again. Should
  *     another block take its place unseen, freeing that one counts as freeing it: both are of
  *     one size class, so what counts as freed was freed, to within 16 bytes.
+ *     To see these frees too takes hooks of free and realloc that stay: 1 ns a free, 5 to 6 % of a
+ *     loop that allocates on each line, where code that is not selected has 5 % in all.
  * Where large blocks do not come from RAW (PYTHONMALLOC=malloc or debug, free-threaded builds)
  * the hooks stay in.
  *

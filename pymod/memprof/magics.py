@@ -20,7 +20,7 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 
 from . import _core, awaiting, measuring, tracing, wrapping
 from .lines import LineProfiler, quiet
-from .report import console, html_sites, summary
+from .report import console, html_sites, source, summary
 from .report import lines as lines_report
 from .snapshot import METRICS
 
@@ -93,6 +93,7 @@ class MemprofMagics(Magics):
         -p: memory_profiler's table instead: Mem usage, Increment, Occurrences.
         -e: read resident memory at the end of every line.
         """
+        __tracebackhide__ = True  # IPython then shows the user's frames alone
         options, statement = self._parse(line, _MPRUN_OPTIONS, "mprun")
         if cell is not None:
             statement += "\n" + cell
@@ -128,9 +129,11 @@ class MemprofMagics(Magics):
 
     def _run(self, code, manager, result):
         """Run code in what ``manager`` gives; ``result`` is asked with that."""
+        __tracebackhide__ = True
         spaces = self.shell.user_global_ns, self.shell.user_ns
 
         async def awaited():
+            __tracebackhide__ = True
             with manager() as managed:
                 await eval(code, *spaces)
             return result(managed)
@@ -187,7 +190,8 @@ class MemprofMagics(Magics):
                 lines = [console.line(line) for line in self._text(prof, True).splitlines()]
                 report = _Report(lines, f"<pre>{html.escape(self._text(prof, True))}</pre>")
             else:
-                report = _Report(lines_report.report_lines(prof), prof._repr_html_())
+                width = console.width(sys.stdout)
+                report = _Report(lines_report.report_lines(prof, width=width), prof._repr_html_())
             report.show(self.shell)
 
     @staticmethod
@@ -228,6 +232,7 @@ class MemprofMagics(Magics):
         The increment is the larger of two: how far traced memory rose above where it began, and how
         far resident memory did (the kernel's own high-water mark).
         """
+        __tracebackhide__ = True
         options, statement = self._parse(line, _MEMIT_OPTIONS, "memit")
         setup = ""
         if cell is not None:
@@ -243,6 +248,7 @@ class MemprofMagics(Magics):
         runs = self._runs(code, result)
 
         async def awaited():
+            __tracebackhide__ = True
             for measured in runs:
                 with measured:
                     await eval(code, *spaces)
@@ -298,6 +304,7 @@ class MemprofMagics(Magics):
             the cell; total: all allocations. Default: peak
         -n: how many rows. Default: 10
         """
+        __tracebackhide__ = True
         options, rest = self._parse(line, _MEMPROF_OPTIONS, "%memprof")
         if rest.strip():
             raise UsageError(f"%%memprof: what is {rest.strip()!r}? The code goes below")
@@ -312,6 +319,7 @@ class MemprofMagics(Magics):
         spaces = self.shell.user_global_ns, self.shell.user_ns
 
         async def awaited():
+            __tracebackhide__ = True
             with self._tracing(by, metric, top):
                 value = eval(body, *spaces)
                 if value is not None:
@@ -372,10 +380,18 @@ def _has_code(thing: object) -> bool:
     return any(True for _ in wrapping.codes_of(thing))
 
 
+def _name_of_cell(shell, filename: str) -> str | None:
+    """``Cell In[3]``, as IPython calls it in tracebacks; None for what is no cell."""
+    format_code_name = getattr(shell.compile, "format_code_name", None)  # not in IPython 8.0
+    named = format_code_name and format_code_name(filename)
+    return " ".join(named) if named else None
+
+
 def load(shell) -> None:
     """Register the magics; a second time changes nothing."""
     if shell.magics_manager.registry.get(MemprofMagics.__name__) is None:
         magics = MemprofMagics(shell)
         shell.register_magics(magics)
+        source.name_of_cell = lambda filename: _name_of_cell(shell, filename)
         if getattr(shell, "kernel", None) is not None:
             shell.input_transformers_post.append(awaiting.transformer(magics.code_of))

@@ -39,13 +39,19 @@ class Program(namedtuple("Program", "kind target arguments")):
         return ["python", *flag, self.target, *self.arguments]
 
 
-def prepare(program: Program) -> Callable[[], object]:
-    """Set up the process for the program; a function that runs it. ProgramError."""
+def prepare(
+    program: Program, watch: Callable[[types.CodeType], None] | None = None
+) -> Callable[[], object]:
+    """Set up the process for the program; a function that runs it. ProgramError.
+
+    ``watch`` is called with the code of ``__main__`` before that runs: here, or for a module when
+    it is run and has been found. It may raise ProgramError.
+    """
     if program.kind == "module":
-        return _prepare_module(program)
+        return _prepare_module(program, watch)
     if program.kind == "code":
-        return _prepare_code(program)
-    return _prepare_script(program)
+        return _prepare_code(program, watch)
+    return _prepare_script(program, watch)
 
 
 def _working_directory() -> str | None:
@@ -110,20 +116,22 @@ def _show_source(code: types.CodeType, source: str) -> None:
         register(code if by_code else _CODE_NAME, source, _CODE_NAME)
 
 
-def _prepare_code(program: Program) -> Callable[[], object]:
+def _prepare_code(program: Program, watch: Callable | None) -> Callable[[], object]:
     code = _compile(program.target, _CODE_NAME)
     _show_source(code, program.target)
     sys.argv[:] = ["-c", *program.arguments]
     _set_path0("")
     main = _new_main(__loader__=importlib.machinery.BuiltinImporter)
+    if watch is not None:
+        watch(code)
     return lambda: _core.run_code(code, main)
 
 
-def _prepare_module(program: Program) -> Callable[[], object]:
+def _prepare_module(program: Program, watch: Callable | None) -> Callable[[], object]:
     sys.argv[:] = ["-m", *program.arguments]
     _set_path0(_working_directory())
     _find_package(program.target.partition(".")[0])
-    return lambda: _run_module(program.target, True)
+    return lambda: _run_module(program.target, True, watch)
 
 
 def _find_package(name: str) -> None:
@@ -136,9 +144,26 @@ def _find_package(name: str) -> None:
         raise ProgramError(f"No module named {name}")
 
 
-def _run_module(name: str, alter_argv: bool) -> object:
+def _let_watch_see_module(watch: Callable, search: str) -> None:
+    """The next ``search`` of runpy for a module tells ``watch`` of the code that it has found."""
+    original = getattr(runpy, search)
+
+    def search_and_tell(*arguments):
+        setattr(runpy, search, original)
+        details = original(*arguments)
+        watch(details[2])
+        return details
+
+    setattr(runpy, search, search_and_tell)
+
+
+def _run_module(name: str, alter_argv: bool, watch: Callable | None) -> object:
     """What ``python -m`` does, by the same function of the standard library."""
     _new_main()
+    if watch is not None:
+        _let_watch_see_module(
+            watch, "_get_module_details" if alter_argv else "_get_main_module_details"
+        )
     try:
         return _core.run_call(runpy._run_module_as_main, (name, alter_argv))
     except SystemExit as error:
@@ -156,18 +181,20 @@ def _is_from_runpy(error: BaseException) -> bool:
     return last is not None and last.tb_frame.f_code is runpy._run_module_as_main.__code__
 
 
-def _prepare_script(program: Program) -> Callable[[], object]:
+def _prepare_script(program: Program, watch: Callable | None) -> Callable[[], object]:
     path = program.target
     sys.argv[:] = [path, *program.arguments]
     filename = _absolute(path)
     if _is_package_or_archive(path, filename):
         _set_path0(None)
         sys.path.insert(0, filename)  # with -P as well
-        return lambda: _run_module("__main__", False)
+        return lambda: _run_module("__main__", False, watch)
     code, loader = _read_script(path, filename)
     _set_path0(_script_directory(path))
     cached = {} if sys.version_info >= (3, 15) else {"__cached__": None}
     main = _new_main(__file__=filename, **cached, __loader__=loader)
+    if watch is not None:
+        watch(code)
     return lambda: _run_script(code, main)
 
 

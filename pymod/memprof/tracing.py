@@ -287,9 +287,9 @@ def trace(**options) -> Iterator[Trace]:
     it is used, and goes on afterwards.
     """
     was_tracing = is_tracing()
+    result = Trace()
     if options or not was_tracing:
         start(**options)
-    result = Trace()
     try:
         yield result
     finally:

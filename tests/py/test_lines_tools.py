@@ -1,4 +1,4 @@
-"""Line profiles beside debuggers, coverage and cProfile; decorators; memprof lines; tables."""
+"""Line profiles beside debuggers, coverage and cProfile; decorators; tables."""
 
 import asyncio
 import contextlib
@@ -11,27 +11,10 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from conftest import environment, run, run_memprof, run_on_a_terminal, run_plain
+from conftest import environment, run, run_plain
 
 import memprof
 from memprof.lines import LineProfiler, profile, show_results
-
-PROGRAM = """\
-import sys
-@profile
-def work(n):
-    data = [bytes(967) for _ in range(n)]
-
-    return data
-class Box:
-    def put(self, n):
-        self.x = bytearray(n)
-work(1000)
-Box().put(500_000)
-print("done", sys.argv[1:])
-sys.exit(3)
-"""
-
 
 # ---- other tools at the same time -------------------------------------------------------------------
 
@@ -337,70 +320,7 @@ def test_a_profiler_that_saw_nothing_says_so():
     assert "none of the functions was called" in prof._repr_html_()
 
 
-# ---- memprof lines -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def program(tmp_path):
-    (tmp_path / "program.py").write_text(PROGRAM)
-    return tmp_path
-
-
-def test_lines_of_marked_functions(program):
-    result = run_memprof("lines", "program.py", "a", "-f", cwd=program)
-    assert result.status == 3 and result.stderr == ""
-    assert result.stdout.startswith("done ['a', '-f']\n")
-    assert "program.py:2 in work" in result.stdout
-    row = next(line for line in result.stdout.splitlines() if "data = [" in line)
-    assert row.split()[0] == "4" and "KiB" in row and "Box" not in result.stdout
-
-
-def test_lines_of_selected_functions(program):
-    result = run_memprof("lines", "-f", "Box", "-f", "json.decoder:JSONDecoder.decode", "-c",
-                         "import json\nclass Box:\n  def put(self): return bytes(70_000)\n"
-                         "Box().put(); json.loads('[1]')", cwd=program)  # fmt: skip
-    assert result.status == 0, result.stderr
-    assert "in Box.put" in result.stdout and "in JSONDecoder.decode" in result.stdout
-    # Without a GIL Python has made a tuple of the arguments, and keeps it for later use.
-    assert re.search(r"68\.[45] KiB", result.stdout)
-    for words in (["-f", "nosuch", "program.py"], ["-f", "no.such:x", "program.py"], ["no.py"], []):
-        result = run_memprof("lines", *words, cwd=program)
-        assert result.status == 2 and len(result.stderr.splitlines()) == 1, result
-
-
-def test_lines_formats(program):
-    result = run_memprof("lines", "--format", "json", "-o", "x.json", "program.py", cwd=program)
-    assert result.stdout == "done []\n"
-    rows = json.loads((program / "x.json").read_text())["lines"]
-    assert [row["line"] for row in rows] == [2, 4, 6] and rows[1]["net"] > 1000 * 1000
-    run_memprof("lines", "--format", "html", "-o", "x.html", "program.py", cwd=program)
-    page = (program / "x.html").read_text()
-    assert page.startswith("<!DOCTYPE html>") and "bytes(967)" in page and "<script" not in page
-    text = run_memprof("lines", "--table", "memory_profiler", "program.py", cwd=program).stdout
-    assert "Line #    Mem usage    Increment  Occurrences   Line Contents" in text
-    bad = run_memprof("lines", "-o", "/no/such/x", "program.py", cwd=program)
-    assert bad.status == 3 and "cannot write the tables" in bad.stderr
-
-
-def test_lines_on_a_terminal_are_coloured_and_cut(program):
-    code = "def f():\n    x = 1 # " + "long " * 60 + "\n    return x\nf()\n"
-    (program / "wide.py").write_text(code)
-    command = [sys.executable, "-m", "memprof", "lines", "-f", "f", str(program / "wide.py")]
-    written = run_on_a_terminal(command, COLUMNS="100")
-    assert "\x1b[" in written and "…" in written
-    plain = run(command, cwd=program).stdout
-    assert "\x1b[" not in plain and "long " * 60 in plain + " "
-
-
-def test_a_program_that_fails_or_is_interrupted(program):
-    (program / "bad.py").write_text("@profile\ndef f():\n    return 1 / 0\nf()\n")
-    result = run_memprof("lines", "bad.py", cwd=program)
-    assert result.status == 1 and result.stderr.endswith("ZeroDivisionError: division by zero\n")
-    assert "memprof" not in result.stderr.replace(str(program), "").split("Error")[0].split("bad.py")[-1]
-    assert "return 1 / 0" in result.stdout
-
-
-def test_nothing_of_ours_is_left(program):
+def test_nothing_of_ours_is_left():
     before = dict(vars(__import__("builtins")))
     with contextlib.redirect_stdout(io.StringIO()):
         profile(traced)()

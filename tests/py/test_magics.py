@@ -212,13 +212,38 @@ def test_memit_with_children():
 
 def test_memprof_shows_the_sites_of_a_cell():
     texts = session(
-        "%%memprof -n 2\nkept = [bytes(9_967) for _ in range(300)]\nlen(kept)",
+        "%%memprof -n 1\nkept = [bytes(9_967) for _ in range(300)]\nlen(kept)",
         "%%memprof -b function -m total\nwork(2)",
     )
-    assert "Live when traced memory was at its peak, by line (top 2 of" in texts[0]
+    assert "Live when traced memory was at its peak, by line (top 1 of" in texts[0]
     assert "kept = [bytes(9_967) for _ in range(300)]" in texts[0]
     assert re.search(r"29\d\d KiB +30\d ", texts[0]) and "300" in texts[0].splitlines()[-1]
     assert "All allocations, by function" in texts[1] and "in work" in texts[1]
+
+
+def test_memprof_leaves_itself_out():
+    (text,) = session("%%memprof -m total -n 100\nx = bytes(5_000)")
+    assert "x = bytes(5_000)" in text and "memprof/" not in text, text
+
+
+# ---- what is shown ------------------------------------------------------------------------------------
+
+
+def test_cells_have_the_names_that_tracebacks_give_them(tmp_path):
+    texts = session(
+        "%mprun -f work work(1)", f"%mprun -T {tmp_path}/x -f work work(1)", "%%memprof -n 1\nwork(1)",
+        "%mprun -r -f work work(1)\nprint(_.rows()[0]['file'] == work.__code__.co_filename)",
+    )  # fmt: skip
+    assert re.search(r"^Cell In\[\d+\]:2 in work$", texts[0], re.MULTILINE), texts[0]
+    assert re.search(r"^Cell In\[\d+\]:2 in work$", (tmp_path / "x").read_text(), re.MULTILINE)
+    assert re.search(r"  Cell In\[\d+\]:4 in work$", texts[2], re.MULTILINE), texts[2]
+
+
+@pytest.mark.parametrize("magic", ["%mprun -f fails", "%memit", "%%memprof\n"])
+def test_a_traceback_shows_the_users_lines_only(magic):
+    (text,) = session(f"{magic} fails()")
+    assert "fails()" in text and 'raise KeyError("no such thing")' in text
+    assert "memprof/magics.py" not in text, text
 
 
 # ---- top-level await ---------------------------------------------------------------------------------

@@ -279,3 +279,30 @@ def test_log_file(caplog):
         show_results(prof, LogFile("some.log", reportIncrementFlag=True), table="memory_profiler")
     text = "".join(record.getMessage() for record in caplog.records)
     assert "Filename:" in text and '(40 << 20)' in text and "return len(x)" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "-T", "x", "a.py"], "argument --interval/-T: invalid float value: 'x'"),
+        (["plot", "-w", "5"], "argument --window/-w: two numbers with a comma, the smaller one first"),
+        (["plot", "-w", "3,1"], "argument --window/-w: two numbers with a comma, the smaller one first"),
+        (["peak", "--no-such"], "unrecognized arguments: --no-such"),
+        (["attach", "99999999"], "no process 99999999, or it is not ours to read"),
+        (["attach", "9" * 30], f"no process {'9' * 30}, or it is not ours to read"),
+    ],
+)
+def test_wrong_words_are_one_line_and_leave_no_file(tmp_path, words, message):
+    result = mprof(*words, cwd=tmp_path)
+    assert result.status == 2
+    (line,) = result.stderr.splitlines()
+    assert line.split(" (see")[0] == f"memprof: error: {message}"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["run", "attach", "rm", "clean", "list", "plot", "peak"])
+def test_help_says_what_a_command_does(command, tmp_path):
+    result = mprof(command, "--help", cwd=tmp_path)
+    assert result.status == 0 and result.stdout.startswith(f"usage: memprof mprof {command} ")
+    assert len(result.stdout.partition("options:")[0].strip().split("\n\n")) >= 2, "a description"
+    assert f"\n  memprof mprof {command}" in result.stdout.partition("examples:")[2]

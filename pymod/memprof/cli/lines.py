@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import builtins
-import importlib
+import importlib.util
 import inspect
 import json
 import os
 import sys
 import types
+from collections.abc import Callable, Iterable
 
 from .. import program, wrapping
 from ..lines import BACKENDS, LineProfiler, quiet
@@ -43,8 +44,8 @@ def _parser() -> options.Parser:
     )
     parser.add_argument(
         "-f", "--function", action="append", default=[], metavar="[MODULE:]NAME",
-        help="a function, method or class (its methods); without MODULE, of the script itself. "
-        "The module is imported before the program runs",
+        help="a function, method or class (its methods); without MODULE, of the script, module or "
+        "code that is run. Another module is imported before the program runs",
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the tables to FILE instead of stdout"
@@ -56,7 +57,9 @@ def _parser() -> options.Parser:
         "--table", choices=("memprof", "memory_profiler"), default="memprof",
         help="memory_profiler: its Mem usage, Increment and Occurrences (default: memprof)",
     )  # fmt: skip
-    parser.add_argument("--precision", type=int, help="digits after the point, in MiB")
+    parser.add_argument(
+        "--precision", type=_digits, metavar="N", help="sizes in MiB with N digits after the point"
+    )
     parser.add_argument(
         "--include-children", action="store_true",
         help="resident memory with that of child processes",
@@ -68,6 +71,12 @@ def _parser() -> options.Parser:
         "--backend", choices=BACKENDS, default="psutil", help="for memory_profiler's table"
     )
     return parser
+
+
+def _digits(text: str) -> int:
+    if not text.isdecimal() or int(text) > 20:
+        raise argparse.ArgumentTypeError(f"not a number of digits: '{text}'")
+    return int(text)
 
 
 # ---- which functions -------------------------------------------------------------------------
@@ -91,31 +100,58 @@ def _methods(body: types.CodeType):
     ]  # fmt: skip
 
 
-def _select(prof: LineProfiler, wanted: str, run) -> None:
+def _is_of_main(module: str, traced: program.Program) -> bool:
+    """Is the module the program itself, of which an imported one would be a copy?"""
+    if module in ("", "__main__"):
+        return True
+    if traced.kind == "script":
+        name, end = os.path.splitext(os.path.basename(traced.target))
+        return end == ".py" and name == module
+    if module == traced.target:  # a package's functions are not in its __main__.py
+        spec = importlib.util.find_spec(module)
+        return spec is not None and spec.submodule_search_locations is None
+    return traced.kind == "module" and module == f"{traced.target}.__main__"
+
+
+def _select_of_main(prof: LineProfiler, wanted: str, code: types.CodeType) -> None:
+    _add(prof, wanted, _codes_within(code, wanted.rpartition(":")[2]))
+
+
+def _select_imported(prof: LineProfiler, wanted: str) -> None:
     module, _, name = wanted.rpartition(":")
-    if module:
-        codes = _codes_of_module(module, name)
-    else:
-        code = inspect.getclosurevars(run).nonlocals.get("code")
-        codes = list(_codes_within(code, name)) if code is not None else []
-        if code is None:
-            options.fail(f"-f {wanted}: say MODULE:NAME, where a module is run")
-    if not codes:
-        options.fail(f"-f {wanted}: there is no such function")
-    for code in codes:
-        prof.add_code(code)
-
-
-def _codes_of_module(module: str, name: str) -> list[types.CodeType]:
     try:
         thing = importlib.import_module(module)
         for part in name.split("."):
             thing = inspect.getattr_static(thing, part)
     except ImportError as error:
-        options.fail(f"-f {module}:{name}: {error}")
+        raise program.ProgramError(f"-f {wanted}: {error}") from None
     except AttributeError:
-        return []
-    return list(wrapping.codes_of(thing))
+        thing = None
+    _add(prof, wanted, wrapping.codes_of(thing))
+
+
+def _add(prof: LineProfiler, wanted: str, codes: Iterable[types.CodeType]) -> None:
+    codes = list(codes)
+    if not codes:
+        raise program.ProgramError(f"-f {wanted}: there is no such function")
+    for code in codes:
+        prof.add_code(code)
+
+
+def _prepare(prof: LineProfiler, wanted: list[str], traced: program.Program) -> Callable:
+    """The program, to be run, with the wanted functions selected. ProgramError."""
+    split = [(one, one.rpartition(":")[0]) for one in wanted]
+    of_main = [one for one, module in split if _is_of_main(module, traced)]
+
+    def watch(code: types.CodeType) -> None:
+        for one in of_main:
+            _select_of_main(prof, one, code)
+
+    run = program.prepare(traced, watch if of_main else None)
+    for one in wanted:
+        if one not in of_main:
+            _select_imported(prof, one)
+    return run
 
 
 # ---- the run ------------------------------------------------------------------------------------
@@ -134,21 +170,25 @@ def main(arguments: list[str]) -> int:
     )  # fmt: skip
     output = settings.output and os.path.abspath(settings.output)
     try:
-        run = program.prepare(traced)
-        for wanted in settings.function:
-            _select(prof, wanted, run)
+        run = _prepare(prof, settings.function, traced)
     except program.ProgramError as error:
         options.fail(str(error))
-    pid, stdout = os.getpid(), sys.stdout
+    pid, stdout, has_begun = os.getpid(), sys.stdout, True
     builtins.profile = prof
-    prof.enable_by_count()
+    # On 3.11 calls between functions cost more while a profiler is on (lib/py/lines_settrace.c).
+    # There a marked function turns it on by itself.
+    is_on = bool(settings.function) or hasattr(sys, "monitoring")
+    if is_on:
+        prof.enable_by_count()
     try:
         program.run(run)
     except program.ProgramError as error:
+        has_begun = False
         options.fail(str(error))
     finally:
-        prof.disable_by_count()
-        if os.getpid() == pid:
+        if is_on:
+            prof.disable_by_count()
+        if has_begun and os.getpid() == pid:
             with quiet():
                 _report(prof, settings, output, stdout)
     return 0
@@ -167,11 +207,15 @@ def _report(prof: LineProfiler, settings: argparse.Namespace, output: str | None
 
 
 def _write(prof: LineProfiler, settings: argparse.Namespace, stream) -> None:
+    if stream is None:  # closed before Python began
+        return
     if settings.format == "json":
         stream.write(json.dumps({"lines": prof.rows()}, indent=2) + "\n")
     elif settings.format == "html":
         stream.write(html.page("memprof lines", html_lines.document_part(prof)))
     elif settings.table == "memory_profiler":
-        lines_report.write_compatible(prof, stream, settings.precision or 1)
+        digits = 1 if settings.precision is None else settings.precision
+        lines_report.write_compatible(prof, stream, digits)
     else:
-        console.write_all(lines_report.report_lines(prof, settings.precision), stream)
+        width = console.width(stream)
+        console.write_all(lines_report.report_lines(prof, settings.precision, width), stream)

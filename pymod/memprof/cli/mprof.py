@@ -13,6 +13,12 @@ from .. import _core, mprofile, usage
 from ..lines import BACKENDS
 from . import options
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Never
+
+_MOST_PID = 2**22  # of Linux
+
 _HELP = """\
 Usage: memprof mprof <command> <options> <arguments>
 
@@ -30,8 +36,43 @@ Type memprof mprof <command> --help for usage help on a specific command.
 """
 
 
-def _parser(command: str, usage: str, **more) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"memprof mprof {command}", usage=usage, **more)
+class _Parser(argparse.ArgumentParser):
+    """memory_profiler's options may be abbreviated; what is wrong is one line."""
+
+    def error(self, message: str) -> Never:
+        options.fail(f"{message} (see {self.prog} --help)")
+
+
+_DESCRIPTIONS = {
+    "run": "Record the memory of a program, over time, in a file. Functions of a Python program that it\n"
+    "marks with @profile (found in builtins: nothing to import) are recorded too.",
+    "attach": "Record the memory of a process that is running, by pid or by name. It is only watched.",
+    "rm": "Remove recordings, by file name or by their number in 'mprof list' (-1: the newest).",
+    "clean": "Remove all recordings (mprofile_*.dat) of the working directory.",
+    "list": "Show the recordings of the working directory, the oldest first. Takes no argument.",
+    "plot": "Draw recordings as a page that needs nothing, or with matplotlib as a picture.\n"
+    "Without a file, the newest of the working directory.",
+    "peak": "Print the most memory of recordings. Without a file, of the newest.",
+}
+
+_EXAMPLES = {
+    "run": ("script.py argument", "-T 0.01 -C python -m package", "--exit-code -o a.dat ./program"),
+    "attach": ("4711", "-t 60 -o a.dat postgres"),
+    "rm": ("-1", "--dry-run mprofile_20260102030405.dat"),
+    "clean": ("--dry-run",),
+    "list": ("",),
+    "plot": ("", "-s -w 0,20.5 -o a.html a.dat", "--flame -o a.svg a.dat", "-o both.png a.dat b.dat"),
+    "peak": ("a.dat b.dat", "--func module.function -1"),
+}
+
+
+def _parser(command: str, usage: str) -> argparse.ArgumentParser:
+    examples = (f"  memprof mprof {command} {words}".rstrip() for words in _EXAMPLES[command])
+    parser = _Parser(
+        prog=f"memprof mprof {command}", usage=usage, description=_DESCRIPTIONS[command],
+        epilog="\n".join(["examples:", *examples]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"memprof {_core.version}")
     return parser
 
@@ -44,8 +85,8 @@ def command_line(words: list[str]) -> str:
 # ---- run, attach ---------------------------------------------------------------------------------
 
 
-def _run_parser() -> argparse.ArgumentParser:
-    parser = _parser("run", "memprof mprof run [options] program")
+def _run_parser(command: str) -> argparse.ArgumentParser:
+    parser = _parser(command, f"memprof mprof {command} [options] program")
     add = parser.add_argument
     add("--python", action="store_true", help="the program is Python: record @profile'd calls")
     add("--nopython", action="store_true", help="it is not, though its name ends in .py")
@@ -61,8 +102,12 @@ def _run_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: list[str]) -> int:
-    settings = _run_parser().parse_args(arguments)
+def attach(arguments: list[str]) -> int:
+    return run(["--attach", *arguments], "attach")
+
+
+def run(arguments: list[str], command: str = "run") -> int:
+    settings = _run_parser(command).parse_args(arguments)
     if settings.program[:1] == ["--"]:
         del settings.program[0]
     if not settings.program:
@@ -123,6 +168,8 @@ def _attach(settings, path: str) -> tuple[int, str]:
     pid = int(hint) if hint.isdigit() else _process_by_name(hint)
     if pid is None:
         options.fail(f"found no process with '{hint}' in its name")
+    if pid > _MOST_PID or _core.resident(pid) < 0:
+        options.fail(f"no process {pid}, or it is not ours to read")
     if settings.timeout is None:
         settings.timeout = 3600
     return pid, _command_of(pid) or command_line(settings.program)
@@ -151,7 +198,7 @@ def _command_of(pid: int) -> str:
 
 
 def list_files(arguments: list[str]) -> int:
-    _parser("list", "memprof mprof list\nThis command takes no argument.").parse_args(arguments)
+    _parser("list", "memprof mprof list [options]").parse_args(arguments)
     for number, name in enumerate(mprofile.all_files()):
         stamp = name.removeprefix("mprofile_").removesuffix(".dat")
         year, month, day = stamp[:4], stamp[4:6], stamp[6:8]
@@ -176,7 +223,7 @@ def remove(arguments: list[str]) -> int:
 
 
 def clean(arguments: list[str]) -> int:
-    parser = _parser("clean", "memprof mprof clean [--dry-run]")
+    parser = _parser("clean", "memprof mprof clean [options]")
     parser.add_argument("--dry-run", action="store_true", help="show what would be removed")
     _remove(mprofile.all_files(), parser.parse_args(arguments).dry_run)
     return 0
@@ -238,8 +285,12 @@ def peak(arguments: list[str]) -> int:
 def _window(text: str) -> tuple[float, float]:
     try:
         start, end = (float(word) for word in text.split(","))
+        if not start < end:
+            raise ValueError
     except ValueError:
-        raise argparse.ArgumentTypeError("two numbers separated with a comma") from None
+        raise argparse.ArgumentTypeError(
+            "two numbers with a comma, the smaller one first"
+        ) from None
     return start, end
 
 
@@ -288,7 +339,7 @@ def _draw(recordings, settings, output: str) -> None:
 
 COMMANDS = {
     "run": run,
-    "attach": lambda arguments: run(["--attach", *arguments]),
+    "attach": attach,
     "rm": remove,
     "clean": clean,
     "list": list_files,

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
+_MIN_WIDTH = 40
+
 Line = list[tuple[str, str]]
 
 TITLE = "bold"
@@ -37,6 +39,19 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
+def _is_rich(stream: TextIO) -> bool:
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
+
+
+def width(stream: TextIO) -> int | None:
+    """Columns of a terminal; None for what is none, where lines stay whole."""
+    if not _is_rich(stream):
+        return None
+    from rich.console import Console
+
+    return max(Console(file=stream).width, _MIN_WIDTH)
+
+
 def write(lines: Iterable[Line], stream: TextIO | None) -> None:
     """Write lines; a stream that is closed or broken is no error: it is not ours."""
     if stream is not None:
@@ -47,7 +62,7 @@ def write(lines: Iterable[Line], stream: TextIO | None) -> None:
 def write_all(lines: Iterable[Line], stream: TextIO) -> None:
     """Write lines; ValueError or OSError when the stream is closed or broken."""
     lines = ([(_encodable(text, stream), style) for text, style in line] for line in lines)
-    if is_terminal(stream) and os.environ.get("TERM") != "dumb":
+    if _is_rich(stream):
         _write_rich(lines, stream)
     else:
         stream.writelines("".join(text for text, _ in line) + "\n" for line in lines)
@@ -70,7 +85,7 @@ def _write_rich(lines: Iterable[Line], stream: TextIO) -> None:
         text = Text()
         for part, style in parts:
             text.append(part, style=style or None)
-        text.truncate(max(width, 40), overflow="ellipsis")
+        text.truncate(max(width, _MIN_WIDTH), overflow="ellipsis")
         console.print(text)
 
 
@@ -81,7 +96,7 @@ def progress(what: str, stream: TextIO | None) -> Iterator[None]:
     A moving sign would need a thread, and from Python 3.12 on none can be started when the
     program is over.
     """
-    shown = stream is not None and is_terminal(stream) and os.environ.get("TERM") != "dumb"
+    shown = stream is not None and _is_rich(stream)
     if shown:
         _write_quietly(what, stream)
     try:

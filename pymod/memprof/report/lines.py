@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 
 from .. import _core, format, lines
 from . import console
@@ -45,14 +46,23 @@ def _style(row: tuple, largest: int) -> str:
     return console.NUMBER
 
 
-def function_lines(function: lines.Function, precision: int | None) -> list[console.Line]:
+def _column_widths(texts: list[list[str]], source: int, width: int | None) -> list[int]:
+    """The usual ones; where a line of ``source`` columns has no room so, as narrow as can be."""
+    needed = [max(map(len, column)) for column in zip(*texts)]
+    usual = [max(pair) for pair in zip(needed, _WIDTHS)]
+    if width is None or len("Line # ") + sum(usual) + len(usual) + 1 + source <= width:
+        return usual
+    return [max(pair) for pair in zip(needed, map(len, _NUMBERS))]
+
+
+def function_lines(
+    function: lines.Function, precision: int | None, width: int | None = None
+) -> list[console.Line]:
     """The table of one function."""
     rows = {row[lines.LINE]: row for row in function.core.read()}
     texts = {line: cells(row, precision) for line, row in rows.items()}
-    widths = [
-        max(width, *(len(text[i]) for text in texts.values()))
-        for i, width in enumerate(_WIDTHS)
-    ]
+    longest = max(len(function.source(line)) for line in function.lines)
+    widths = _column_widths([*texts.values()], longest, width)
     titles = (f"{title:>{width}}" for title, width in zip(_NUMBERS, widths))
     header = f"{'Line #':>6} {' '.join(titles)}  Line Contents"
     largest = max(row[lines.ALLOCATED] for row in rows.values())
@@ -74,24 +84,30 @@ def function_lines(function: lines.Function, precision: int | None) -> list[cons
     return [*table, []]
 
 
-def report_lines(prof: lines.LineProfiler, precision: int | None = None) -> list[console.Line]:
-    """All tables of a profiler, with a legend. One line when nothing was called."""
+def report_lines(
+    prof: lines.LineProfiler, precision: int | None = None, width: int | None = None
+) -> list[console.Line]:
+    """All tables of a profiler, with a legend. One line when nothing was called. ``width``: that
+    of a terminal, which has room for less."""
     called = [function for function in prof.functions if function.core.read()]
     if not called:
         names = ", ".join(function.name for function in prof.functions)
         what = f"not called: {names}" if names else "no functions were selected"
         return [console.line((f"memprof: no lines to show, {what}", console.ALARM))]
-    report = [console.line((text, console.QUIET)) for text in LEGEND]
+    legend = [part for text in LEGEND for part in (textwrap.wrap(text, width) if width else [text])]
+    report = [console.line((text, console.QUIET)) for text in legend]
     if lost := _core.lost():
         report.append(console.line((f"Events that could not be recorded: {lost}", console.ALARM)))
     for function in called:
-        report += [[], *function_lines(function, precision)]
+        report += [[], *function_lines(function, precision, width)]
     return report
 
 
 def write(prof: lines.LineProfiler, stream=None, precision: int | None = None) -> None:
     """Coloured and cut to the width of a terminal; plain and whole elsewhere."""
-    console.write(report_lines(prof, precision), sys.stdout if stream is None else stream)
+    stream = sys.stdout if stream is None else stream
+    if stream is not None:
+        console.write(report_lines(prof, precision, console.width(stream)), stream)
 
 
 _COMPATIBLE = "{0:>6} {1:>12} {2:>12}  {3:>10}   {4:<}"

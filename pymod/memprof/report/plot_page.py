@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from html import escape
 
@@ -100,6 +101,13 @@ def _curve(samples, origin: float, scale: _Scale, colour: str, title: str) -> st
     )  # fmt: skip
 
 
+def _curves(recording):
+    """(name, what it is, samples) of the process and of its children: as drawn, as in the table."""
+    yield recording.path, recording.command or recording.path, recording.samples
+    for pid, samples in recording.children.items():
+        yield f"child {pid}", f"child {pid}", samples
+
+
 def _peak(recording, scale: _Scale) -> list[str]:
     top = max(recording.samples, key=lambda sample: sample.memory)
     seconds = top.time - recording.start
@@ -156,14 +164,10 @@ def _calls(recording, scale: _Scale) -> tuple[list[str], int]:
 def svg(recordings: list[mprofile.Recording], settings) -> str:
     """The picture. ``settings``: window, slope, no_function_ts of ``mprof plot``."""
     scale = _scale(recordings, settings.window)
-    parts, rows = _axes(scale), 0
-    for number, recording in enumerate(recordings):
-        colour = _COLOURS[number % len(_COLOURS)]
-        title = recording.command or recording.path
-        parts.append(_curve(recording.samples, recording.start, scale, colour, title))
-        for index, (pid, below) in enumerate(recording.children.items(), number + 1):
-            colour = _COLOURS[index % len(_COLOURS)]
-            parts.append(_curve(below, recording.start, scale, colour, f"child {pid}"))
+    parts, rows, colours = _axes(scale), 0, itertools.cycle(_COLOURS)
+    for recording in recordings:
+        for _, title, samples in _curves(recording):
+            parts.append(_curve(samples, recording.start, scale, next(colours), title))
         if settings.slope:
             parts.append(_trend(recording, scale))
     if len(recordings) == 1:
@@ -177,17 +181,20 @@ def svg(recordings: list[mprofile.Recording], settings) -> str:
 
 
 def _table(recordings) -> str:
-    rows = []
+    """Of the curves; the key to their colours."""
+    rows, colours = [], itertools.cycle(_COLOURS)
     for recording in recordings:
-        seconds = max(sample.time for sample in recording.samples) - recording.start
-        rows.append([
-            html.Cell(recording.path, is_text=True),
-            html.Cell(recording.command or "", is_text=True),
-            html.Cell(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(recording.start))),
-            html.Cell(f"{seconds:.2f} s"),
-            html.Cell(f"{recording.peak():.3f} MiB"),
-            html.Cell(f"{mprofile.slope(recording.samples)[0]:+.4g} MiB/s"),
-        ])  # fmt: skip
+        for name, title, samples in _curves(recording):
+            begin, end = samples[0].time, samples[-1].time
+            command = title if samples is recording.samples else ""
+            rows.append([
+                html.Cell(name, is_text=True, mark=next(colours)),
+                html.Cell(command, is_text=True, wraps=True),
+                html.Cell(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(begin))),
+                html.Cell(f"{end - begin:.2f} s"),
+                html.Cell(f"{max(sample.memory for sample in samples):.3f} MiB"),
+                html.Cell(f"{mprofile.slope(samples)[0]:+.4g} MiB/s"),
+            ])  # fmt: skip
     titles = ("file|", "command|", "begun", "length", "peak", "slope")
     return html.table("Recordings", titles, rows)
 

@@ -13,8 +13,15 @@ from . import console
 _MAX_SOURCE = 100  # columns
 
 
+def name_of_cell(filename: str) -> str | None:
+    """In IPython, whose extension replaces this: what it calls the cell."""
+    return None
+
+
 def short_path(filename: str) -> str:
     """A path as short as it stays clear: relative to here, or to where modules are found."""
+    if cell := name_of_cell(filename):
+        return cell
     if not os.path.isabs(filename):
         return filename
     try:
