@@ -1,13 +1,21 @@
-"""C types whose traverse function is wrong: no crash, and what could not be followed is said."""
+"""C types whose traverse function is wrong, or whose objects are smaller than it seems: no crash,
+and what could not be followed is said."""
 
 from __future__ import annotations
 
+import ctypes
+import datetime
 import shlex
 import subprocess
 import sysconfig
 
 import pytest
 from conftest import FREE_THREADED, ROOT, environment, run_plain
+from test_heap import only_path
+
+import memprof
+
+HELD = {}
 
 PROGRAM = """
 import gc, os, sys
@@ -90,3 +98,23 @@ def test_report_says_what_could_not_be_followed(folder):
     assert result.status == 0, result
     assert "references could not be followed" in result.stdout
     assert "__main__.Item" in result.stdout and "held   __main__.kept[..]" in result.stdout
+
+
+def test_objects_smaller_than_their_type():
+    """What is read beyond them, AddressSanitizer tells. A str owns its UTF-8, once somebody has
+    asked for it; a datetime holds its time zone."""
+    as_utf8 = ctypes.pythonapi.PyUnicode_AsUTF8
+    as_utf8.restype, as_utf8.argtypes = ctypes.c_void_p, [ctypes.py_object]
+    early = [datetime.datetime(2000, 1, 1 + n) for n in range(20)]
+    memprof.start()
+    try:
+        HELD[5] = [chr(233) + chr(97 + n) * n for n in range(20)] + [chr(233) * 50_000]
+        zone = datetime.timezone(datetime.timedelta(hours=1))
+        HELD[6] = [datetime.datetime(2001, 1, 1, tzinfo=zone), *early, datetime.time(1, 2)]
+        before = memprof.heap().of_type("str").size
+        as_utf8(HELD[5][-1])
+        assert 100_000 <= memprof.heap().of_type("str").size - before < 101_000
+        assert only_path(zone)[0] == f"{__name__}.HELD[6] -> list[0] -> datetime -> timezone"
+    finally:
+        memprof.stop()
+        del HELD[5], HELD[6]
