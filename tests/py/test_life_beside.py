@@ -245,7 +245,7 @@ stacks = {memprof.get_object_traceback(block)[-2:] for block in kept}
 (stack,) = stacks
 assert [frame.function for frame in stack] == ["hot", "make"], stack
 rows = {row.traceback[-1].function: row for row in memprof.take_snapshot().statistics("function")}
-assert rows["make"].count == 30_000
+assert 0 <= rows["make"].count - 30_000 <= 1  # one number, if none was in the free list
 check()
 """
 
