@@ -34,17 +34,25 @@ mp_spin_unlock(struct mp_spin *lock)
 
 /* ---- life of a block --------------------------------------------------------- */
 
+/* The next thread may have the block; it finds nothing in it that was the last one's alone. */
+static void
+give_up(struct mp_thread *block)
+{
+    block->idle = MP_GUARD_FREE;
+    block->stack_end = 0;
+    block->chained = NULL;
+    block->fresh = 0;
+    atomic_store_explicit(&block->guard, 0, memory_order_relaxed);
+    atomic_store_explicit(&block->in_use, false, memory_order_release);
+}
+
 /* Runs as the thread ends. A hook that is called still later attaches again. */
 static void
 detach(void *block)
 {
-    struct mp_thread *self = block;
     mp_thread_current = NULL;
-    self->idle = MP_GUARD_FREE;
-    self->stack_end = 0;
     atomic_fetch_sub(&attached, 1);
-    atomic_store_explicit(&self->guard, 0, memory_order_relaxed);
-    atomic_store_explicit(&self->in_use, false, memory_order_release);
+    give_up(block);
 }
 
 static void
@@ -158,11 +166,8 @@ mp_thread_after_fork(void)
     struct mp_thread *block = mp_thread_first();
     atomic_store(&attached, mp_thread_current != NULL);
     for (; block; block = block->next)
-        if (block != mp_thread_current) {
-            block->idle = MP_GUARD_FREE;
-            atomic_store_explicit(&block->guard, 0, memory_order_relaxed);
-            atomic_store_explicit(&block->in_use, false, memory_order_relaxed);
-        }
+        if (block != mp_thread_current)
+            give_up(block);
 }
 
 static void

@@ -221,6 +221,11 @@ quiesce_gives_up_on_a_straggler(void **state)
 
 static struct guest witness;
 
+static void
+set_up_nothing(void)
+{
+}
+
 static int
 take_over_blocks(void)
 {
@@ -228,8 +233,11 @@ take_over_blocks(void)
     mp_thread_after_fork();
     if (mp_thread_current != own || !own->in_use)
         return 1;
-    if (witness.self->in_use || witness.self->guard)
+    const struct mp_thread *free_block = witness.self;
+    if (free_block->in_use || free_block->guard)
         return 2;
+    if (free_block->idle || free_block->stack_end || free_block->chained || free_block->fresh)
+        return 4; /* what the next thread must not take for its own */
     const size_t before = mp_mem_mapped();
     mp_thread_current = NULL; /* as another thread would begin */
     const struct mp_thread *other = mp_thread_self();
@@ -242,7 +250,12 @@ blocks_of_other_threads_are_free_in_a_forked_child(void **state)
     (void)state;
     assert_non_null(mp_thread_self());
     enter(&witness, 1, MP_GUARD_RECORDING, visit);
+    witness.self->idle = MP_GUARD_METERED;
+    witness.self->stack_end = witness.self->fresh = 4096;
+    witness.self->chained = set_up_nothing;
     const int answer = in_child(take_over_blocks);
+    witness.self->idle = MP_GUARD_FREE;
+    witness.self->chained = NULL;
     const bool kept = witness.self->in_use && witness.self->guard == 1;
     leave(&witness, 1);
     assert_int_equal(answer, 0);

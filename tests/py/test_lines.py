@@ -255,6 +255,42 @@ def test_code_that_is_not_selected_has_no_events():
     assert sys.monitoring.get_tool(tools[0]) is None
 
 
+FORKED_THREADS = """
+import os, sys, threading
+from memprof.lines import LineProfiler
+def counted(wait):
+    wait()
+    return [bytes(1000) for _ in range(10)]
+def run_threads(wait, meanwhile=lambda: None):
+    done = []
+    threads = [threading.Thread(target=lambda: done.append(counted(wait))) for _ in range(12)]
+    for thread in threads: thread.start()
+    meanwhile()
+    for thread in threads: thread.join(20)
+    return len(done)
+prof = LineProfiler()
+prof.add_function(counted)
+go, inside = threading.Event(), threading.Barrier(13)
+def wait():
+    inside.wait(); go.wait()
+def fork():
+    inside.wait()
+    pid = os.fork()
+    if pid == 0:
+        threading.stack_size(1 << 20)  # elsewhere than those of the parent
+        os._exit(run_threads(threading.Barrier(12).wait))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 12
+    go.set()
+with prof:
+    assert run_threads(wait, fork) == 12
+"""
+
+
+def test_threads_of_a_forked_child_have_stacks_of_their_own():
+    result = run_plain("-W", "ignore::DeprecationWarning", "-c", FORKED_THREADS)
+    assert (result.status, result.stderr) == (0, "")
+
+
 def test_fork_in_a_profiled_function():
     def forks():
         x = bytearray(MB)  # x
