@@ -11,6 +11,7 @@ Exit status 1 when a test differs that .ci/cpython_exceptions does not list.
 """
 
 import argparse
+import contextlib
 import fnmatch
 import os
 import shlex
@@ -98,10 +99,10 @@ def run_for(minutes: float, words: list[str], folder: Path) -> int | str:
             return process.wait(minutes * 60)
         except subprocess.TimeoutExpired:
             return "time is over"
-        finally:
-            if process.poll() is None:
+        finally:  # what a test has left behind goes with it
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            process.wait()
 
 
 class Verdicts:
