@@ -37,7 +37,10 @@ LINE, HITS, ALLOCATED, FREED, PEAK, LEVEL, RSS, RSS_CHANGE = range(8)
 _METRICS = {"psutil": 0, "posix": 0, "tracemalloc": 0, "psutil_pss": 1, "psutil_uss": 2}
 BACKENDS = tuple(_METRICS)
 
-_lock = threading.RLock()  # around enabling, disabling and adding
+_lock = threading.RLock()  # around enabling, disabling and adding; and around a fork
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
 _enabled: set[LineProfiler] = set()
 
 

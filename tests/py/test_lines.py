@@ -432,3 +432,32 @@ def test_other_metrics_of_resident_memory(backend):
     memory = prof.measures(prof.functions[0])[rows["touched"].line][1]
     assert 64 < memory <= rows["touched"].rss / 2**20
     assert memory < _core.resident(0) / 2**20 + 70
+
+
+FORKED_WHILE_BUSY = """
+import os, threading, time
+from memprof import lines
+prof = lines.LineProfiler()
+def counted(): return bytes(1000)
+prof.add_function(counted)
+inside = threading.Event()
+def busy():
+    with lines._lock:
+        inside.set()
+        time.sleep(0.3)
+threading.Thread(target=busy).start()
+inside.wait()
+pid = os.fork()
+if pid == 0:
+    import signal
+    signal.alarm(10)
+    with prof: counted()
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+with prof: counted()
+"""
+
+
+def test_fork_while_another_thread_enables():
+    result = run_plain("-W", "ignore::DeprecationWarning", "-c", FORKED_WHILE_BUSY)
+    assert (result.status, result.stderr) == (0, "")
