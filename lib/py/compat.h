@@ -280,6 +280,27 @@ mp_frame_outermost(const PyThreadState *tstate)
 #endif
 }
 
+/* How many calls deep the thread is, for its recursion limit. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define MP_RECURSION_LIMIT py_recursion_limit
+#define MP_RECURSION_REMAINING py_recursion_remaining
+#else
+#define MP_RECURSION_LIMIT recursion_limit
+#define MP_RECURSION_REMAINING recursion_remaining
+#endif
+
+static inline int
+mp_recursion_depth(const PyThreadState *tstate)
+{
+    return tstate->MP_RECURSION_LIMIT - tstate->MP_RECURSION_REMAINING;
+}
+
+static inline void
+mp_recursion_set_depth(PyThreadState *tstate, int depth)
+{
+    tstate->MP_RECURSION_REMAINING = tstate->MP_RECURSION_LIMIT - depth;
+}
+
 /* Show frames that were hidden to what watches the program. CPython relies on it that all
  * running code is prepared for the events that are switched on (sys.settrace, sys.monitoring),
  * and prepares what it finds running; 3.15 crashes on code that is not. Not for hooks: it runs

@@ -154,10 +154,12 @@ mp_core_object_stack(PyObject *Py_UNUSED(module), PyObject *object)
 /* ---- the program ------------------------------------------------------------------------------- */
 
 /* What runs here is the outermost frame of its thread: who asks for its caller (tracebacks,
- * warnings, logging) finds none, as in a plain run. A thread that was quiet is not meanwhile. */
+ * warnings, logging) finds none, as in a plain run, and it may call as deep. A thread that was
+ * quiet is not meanwhile. */
 struct hidden {
     PyThreadState *tstate;
     const char *top;
+    int depth;
     bool quiet;
 };
 
@@ -165,7 +167,9 @@ static struct hidden
 hide_callers(void)
 {
     PyThreadState *tstate = PyThreadState_Get();
-    const struct hidden hidden = {tstate, mp_frame_top(tstate), mp_hook_quiet(false)};
+    const struct hidden hidden = {tstate, mp_frame_top(tstate), mp_recursion_depth(tstate),
+                                  mp_hook_quiet(false)};
+    mp_recursion_set_depth(tstate, 0);
     if (MP_MAY_HIDE_FRAMES)
         mp_frame_set_top(tstate, mp_frame_outermost(tstate));
     return hidden;
@@ -174,6 +178,7 @@ hide_callers(void)
 static void
 show_callers(const struct hidden *hidden)
 {
+    mp_recursion_set_depth(hidden->tstate, hidden->depth);
     if (MP_MAY_HIDE_FRAMES)
         mp_frame_set_top(hidden->tstate, hidden->top);
     mp_hook_quiet(hidden->quiet);

@@ -269,6 +269,28 @@ def test_ending_of_other_kinds(tmp_path, kind, statement):
     assert traced == plain
 
 
+DEEP = """
+import sys
+def deep(n):
+    try: return deep(n + 1)
+    except RecursionError: return n
+print(deep(0))
+for limit in (30, 70, 5000, 1000):
+    try: sys.setrecursionlimit(limit)
+    except RecursionError as error: print(error)
+    print(deep(0))
+"""
+
+
+@pytest.mark.parametrize("kind", ["-c", "-m", "script"])
+def test_calls_go_as_deep(tmp_path, kind):
+    (tmp_path / "module.py").write_text(DEEP)
+    words = {"-c": ("-c", DEEP), "-m": ("-m", "module"), "script": ("module.py",)}
+    plain, traced = run_both(*words[kind], cwd=tmp_path)
+    assert plain.stdout.startswith("9") and plain.status == 0
+    assert traced == plain
+
+
 def wait_for_sleep(pid: int) -> None:
     """Until the main thread of a process waits in the kernel."""
     while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "S":
