@@ -68,15 +68,6 @@ def timed(call, *arguments) -> float:
     return time.process_time() - begin
 
 
-def bare(n) -> float:
-    return timed(loop, n)
-
-
-def bare_unselected(n) -> float:
-    """The function that the two below compare with: another one may lie elsewhere in memory."""
-    return timed(unselected, n)
-
-
 def selected(n) -> float:
     prof = LineProfiler()
     prof.add_function(loop)
@@ -85,33 +76,26 @@ def selected(n) -> float:
         return timed(loop, n)
 
 
-def not_selected(n) -> float:
-    """Another function is selected, and has not been called yet."""
+def beside_selected(function, n, was_called=False) -> float:
+    """A function that is not selected, while another one is, and was called or not."""
     prof = LineProfiler()
     prof.add_function(other)
     with prof:
-        return timed(unselected, n)
+        if was_called:
+            other()
+        return timed(function, n)
 
 
-def not_selected_any_more(n) -> float:
-    """Another function is selected, and was called."""
-    prof = LineProfiler()
-    prof.add_function(other)
-    with prof:
-        other()
-        return timed(unselected, n)
-
-
-def bare_calls(n) -> float:
-    return timed(calls, n)
-
-
-def calls_not_selected(n) -> float:
-    """Another function is selected; these call each other."""
-    prof = LineProfiler()
-    prof.add_function(other)
-    with prof:
-        return timed(calls, n)
+# What is compared runs the same function: another one may lie elsewhere in memory.
+VARIANTS = {
+    "bare": lambda n: timed(loop, n),
+    "selected": selected,
+    "bare_unselected": lambda n: timed(unselected, n),
+    "not_selected": lambda n: beside_selected(unselected, n),
+    "not_selected_any_more": lambda n: beside_selected(unselected, n, was_called=True),
+    "bare_calls": lambda n: timed(calls, n),
+    "calls_not_selected": lambda n: beside_selected(calls, n),
+}
 
 
 def memory_profiler(n) -> float | None:
@@ -141,13 +125,11 @@ def memit(size: int) -> float:
 
 
 def measure(rounds: int, n: int) -> dict:
-    variants = (bare, selected, bare_unselected, not_selected, not_selected_any_more, bare_calls,
-                calls_not_selected)  # fmt: skip
-    seconds: dict[str, list[float]] = {variant.__name__: [] for variant in variants}
+    seconds: dict[str, list[float]] = {name: [] for name in VARIANTS}
     theirs = []
     for number in range(rounds):
-        for variant in variants:
-            seconds[variant.__name__].append(variant(n))
+        for name, variant in VARIANTS.items():
+            seconds[name].append(variant(n))
         if number % 3 == 0 and (took := memory_profiler(n // 50)) is not None:
             theirs.append(took)
     least = {name: min(values) for name, values in seconds.items()}

@@ -62,6 +62,9 @@
 #define MP_OBJECTS_HEADER "objects_312.h"
 #endif
 
+/* The Python that this was compiled for. */
+#define MP_BUILT_FOR Py_STRINGIFY(PY_MAJOR_VERSION) "." Py_STRINGIFY(PY_MINOR_VERSION)
+
 /* Without a GIL nobody may write the main lane. */
 #ifdef Py_GIL_DISABLED
 #define MP_HAS_GIL 0
@@ -193,6 +196,13 @@ mp_tstate_is_main(const PyThreadState *tstate, const PyInterpreterState *main)
 #else
     return MP_HAS_GIL && tstate && tstate->interp == main;
 #endif
+}
+
+/* Does the caller run in the main interpreter? */
+static inline bool
+mp_interpreter_is_main(void)
+{
+    return PyInterpreterState_Get() == PyInterpreterState_Main();
 }
 
 /* Bytes between the start of an object's memory block and the object. */

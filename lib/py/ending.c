@@ -20,12 +20,6 @@ watch_process(void)
         is_watched = Py_AtExit(note_end) == 0;
 }
 
-static bool
-is_main(void)
-{
-    return PyInterpreterState_Get() == PyInterpreterState_Main();
-}
-
 static PyObject *
 at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
@@ -52,7 +46,7 @@ void
 mp_ending_watch(void)
 {
     watch_process();
-    if (is_main())
+    if (mp_interpreter_is_main())
         return; /* the package has registered with its atexit itself */
     Py_BEGIN_ALLOW_THREADS /* 3.11 asks the thread's interpreter otherwise, not the main one */
     (void)Py_AddPendingCall(register_in_main, NULL);
@@ -62,7 +56,7 @@ mp_ending_watch(void)
 bool
 mp_ending_begin(void)
 {
-    if (!is_main())
+    if (!mp_interpreter_is_main())
         return false;
     watch_process();
     atomic_store(&mp_ending_begun, true);

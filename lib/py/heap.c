@@ -247,6 +247,19 @@ may_be_silent_about(const struct mp_heap *heap, uint32_t target)
     return !(type->flags & MP_TYPE_GC) || type->type == &PyList_Type;
 }
 
+/* A word of `node`, or of a block of its own, may be the address of an object that it holds: of any
+ * where it tells of none. */
+static void
+look_at_word(struct mp_heap *heap, struct hidden *hidden, uint32_t node, uintptr_t word, bool opaque)
+{
+    const uint32_t target = word % sizeof(void *) ? 0 : mp_heap_find(heap, word);
+    if (target && (opaque || (may_be_silent_about(heap, target) &&
+                              is_unaccounted(heap, hidden, node, target)))) {
+        hidden->degree[target]++;
+        add_hidden(heap, hidden, node, target);
+    }
+}
+
 /* An object whose type has no traverse function (a numpy array) may hold others all the same:
  * the known objects whose addresses it has in its fields. One with such a function need not tell
  * of all (the bytes of an io.BytesIO): it holds those that nobody accounts for. */
@@ -260,16 +273,9 @@ look_into(struct mp_heap *heap, struct hidden *hidden, uint32_t node)
         return;
     const uintptr_t *words = (const uintptr_t *)heap->address[node];
     const size_t count = mp_heap_fields_size(mp_heap_object(heap, node)) / sizeof *words;
-    for (size_t i = sizeof(PyObject) / sizeof *words; i < count; i++) {
-        const uint32_t target = words[i] % sizeof(void *) ? 0 : mp_heap_find(heap, words[i]);
-        if (!target || target == node)
-            continue;
-        if (opaque || (may_be_silent_about(heap, target) &&
-                       is_unaccounted(heap, hidden, node, target))) {
-            hidden->degree[target]++;
-            add_hidden(heap, hidden, node, target);
-        }
-    }
+    for (size_t i = sizeof(PyObject) / sizeof *words; i < count; i++)
+        if (words[i] != heap->address[node])
+            look_at_word(heap, hidden, node, words[i], opaque);
 }
 
 /* The same for a small block that an object of C code owns (the writer of an io.StringIO). The
@@ -283,14 +289,8 @@ look_into_buffer(struct mp_heap *heap, struct hidden *hidden, const struct mp_bu
         type->type == &PyCode_Type || PyType_HasFeature(type->type, MP_PREHEADER_FLAGS))
         return;
     const uintptr_t *words = (const uintptr_t *)buffer->address;
-    for (size_t i = 0; i < buffer->size / sizeof *words; i++) {
-        const uint32_t target = words[i] % sizeof(void *) ? 0 : mp_heap_find(heap, words[i]);
-        if (target && may_be_silent_about(heap, target) &&
-            is_unaccounted(heap, hidden, buffer->owner, target)) {
-            hidden->degree[target]++;
-            add_hidden(heap, hidden, buffer->owner, target);
-        }
-    }
+    for (size_t i = 0; i < buffer->size / sizeof *words; i++)
+        look_at_word(heap, hidden, buffer->owner, words[i], false);
 }
 
 static int

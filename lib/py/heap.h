@@ -162,6 +162,8 @@ void mp_heap_find_buffers(struct mp_heap *heap);
 
 /* heap_roots.c: the stacks last, when all objects are known. */
 void mp_heap_find_roots(struct mp_heap *heap);
+void mp_heap_add_named_root(struct mp_heap *heap, enum mp_root_kind kind, const char *name,
+                            PyObject *object); /* none for NULL */
 void mp_heap_find_stacks(struct mp_heap *heap);
 
 /* heap_interpreter.c: what only the interpreter itself holds. */
@@ -175,6 +177,13 @@ static inline const struct mp_heap_type *
 mp_heap_type_of(const struct mp_heap *heap, uint32_t node)
 {
     return &heap->types[heap->type[node]];
+}
+
+/* Id of the type that reports name: the first of those that they do not tell from this one. */
+static inline uint32_t
+mp_heap_alike(const struct mp_heap *heap, uint32_t node)
+{
+    return mp_heap_type_of(heap, node)->alike;
 }
 
 /* Only while the pass lasts. */

@@ -2,8 +2,6 @@
  * exceptions of its threads. No traverse function leads to them. */
 #include "heap.h"
 
-#include <string.h>
-
 #include MP_ATEXIT_HEADER
 #include MP_INTERPRETER_HEADER
 
@@ -22,26 +20,16 @@ is_known(PyInterpreterState *interpreter)
 }
 
 static void
-add_root(struct mp_heap *heap, enum mp_root_kind kind, const char *name, PyObject *object)
-{
-    if (object)
-        mp_heap_add_root(heap,
-                         (struct mp_root){.node = mp_heap_add(heap, object),
-                                          .kind = kind,
-                                          .name = mp_names_intern(&heap->names, name, strlen(name))});
-}
-
-static void
 add_exit_handler(PyObject *object, void *data)
 {
-    add_root(data, MP_ROOT_EXIT, "atexit", object);
+    mp_heap_add_named_root(data, MP_ROOT_EXIT, "atexit", object);
 }
 
 /* A field is named after the function that sets it. */
 static void
 add_field(const char *name, PyObject *object, void *data)
 {
-    add_root(data, MP_ROOT_INTERPRETER, name, object);
+    mp_heap_add_named_root(data, MP_ROOT_INTERPRETER, name, object);
 }
 
 /* The collector was made to forget the list, so it is not traversed. */

@@ -191,22 +191,22 @@ find_types(struct work *work, struct mp_leak *leak)
     const struct mp_heap *heap = work->heap;
     const uint32_t *items = work->leaks->items;
     for (uint32_t i = leak->item_begin; i < leak->item_end; i++) {
-        uint32_t *place = &work->scratch[mp_heap_type_of(heap, items[i])->alike];
+        uint32_t *place = &work->scratch[mp_heap_alike(heap, items[i])];
         if (!*place)
             *place = ++leak->type_count;
     }
     leak->types = mp_mem_new((leak->type_count + 1) * sizeof *leak->types);
     for (uint32_t i = leak->item_begin; i < leak->item_end && leak->types; i++) {
-        struct mp_leak_type *type = &leak->types[work->scratch[mp_heap_type_of(heap, items[i])->alike] - 1];
+        struct mp_leak_type *type = &leak->types[work->scratch[mp_heap_alike(heap, items[i])] - 1];
         if (!type->objects)
             type->depth = depth_of(&work->leaks->paths, work->leaks->paths.group[items[i]]);
-        type->type = mp_heap_type_of(heap, items[i])->alike;
+        type->type = mp_heap_alike(heap, items[i]);
         type->plain = (heap->types[type->type].type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0;
         type->objects++;
         type->bytes += heap->size[items[i]];
     }
     for (uint32_t i = leak->item_begin; i < leak->item_end; i++)
-        work->scratch[mp_heap_type_of(heap, items[i])->alike] = 0;
+        work->scratch[mp_heap_alike(heap, items[i])] = 0;
     if (leak->types)
         qsort(leak->types, leak->type_count, sizeof *leak->types, compare_types);
     return leak->types != NULL;

@@ -181,7 +181,7 @@ assign(PyObject *child, const struct mp_label *label, void *data)
         !grouping->below[node] || paths->group[node] || paths->failed)
         return;
     struct mp_path_group key = {.parent = paths->group[grouping->parent],
-                                .type = mp_heap_type_of(grouping->heap, node)->alike,
+                                .type = mp_heap_alike(grouping->heap, node),
                                 .step = (uint8_t)label->step,
                                 .role = (uint8_t)label->role};
     if (label->step == MP_STEP_KEY)
@@ -252,7 +252,7 @@ assign_root(struct grouping *grouping, uint32_t node)
 {
     const struct mp_root *root = root_of(grouping, node);
     const bool counts = root->kind == MP_ROOT_C;
-    const struct mp_path_group key = {.type = mp_heap_type_of(grouping->heap, node)->alike,
+    const struct mp_path_group key = {.type = mp_heap_alike(grouping->heap, node),
                                       .kind = root->kind,
                                       .name = root->name,
                                       .name2 = counts ? 0 : root->name2};

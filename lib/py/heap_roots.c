@@ -14,10 +14,15 @@ intern(struct mp_heap *heap, PyObject *text)
     return mp_names_intern(&heap->names, buffer, mp_text_encode(text, buffer, sizeof buffer));
 }
 
-static uint32_t
-intern_ascii(struct mp_heap *heap, const char *text)
+void
+mp_heap_add_named_root(struct mp_heap *heap, enum mp_root_kind kind, const char *name,
+                       PyObject *object)
 {
-    return mp_names_intern(&heap->names, text, strlen(text));
+    if (object)
+        mp_heap_add_root(heap,
+                         (struct mp_root){.node = mp_heap_add(heap, object),
+                                          .kind = kind,
+                                          .name = mp_names_intern(&heap->names, name, strlen(name))});
 }
 
 /* ---- modules ------------------------------------------------------------------------------- */
@@ -162,14 +167,8 @@ add_frames(struct mp_heap *heap, PyThreadState *thread, bool stacks)
 static void
 add_thread(struct mp_heap *heap, PyThreadState *thread)
 {
-    if (thread->dict)
-        mp_heap_add_root(heap, (struct mp_root){.node = mp_heap_add(heap, thread->dict),
-                                                .kind = MP_ROOT_THREAD,
-                                                .name = intern_ascii(heap, "thread-local")});
-    if (thread->context)
-        mp_heap_add_root(heap, (struct mp_root){.node = mp_heap_add(heap, thread->context),
-                                                .kind = MP_ROOT_CONTEXT,
-                                                .name = intern_ascii(heap, "context")});
+    mp_heap_add_named_root(heap, MP_ROOT_THREAD, "thread-local", thread->dict);
+    mp_heap_add_named_root(heap, MP_ROOT_CONTEXT, "context", thread->context);
     add_frames(heap, thread, false);
 }
 

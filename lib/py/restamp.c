@@ -81,8 +81,8 @@ bool
 mp_restamp_begin(void)
 {
     PyErr_Format(PyExc_RuntimeError,
-                 "Python %d.%d does not tell of objects from free lists; 3.13 and later do",
-                 PY_MAJOR_VERSION, PY_MINOR_VERSION);
+                 "Python %s does not tell of objects from free lists; 3.13 and later do",
+                 MP_BUILT_FOR);
     return false;
 }
 

@@ -23,9 +23,9 @@ refuse(char *text, const char *why)
     char version[16] = "";
     sscanf(Py_GetVersion(), "%15s", version);
     snprintf(text, MP_VERIFY_TEXT,
-             "memprof was compiled for a Python %d.%d with other frames than this Python %s "
+             "memprof was compiled for a Python %s with other frames than this Python %s "
              "(%s); install a memprof that was built for it",
-             PY_MAJOR_VERSION, PY_MINOR_VERSION, version, why);
+             MP_BUILT_FOR, version, why);
     return false;
 }
 

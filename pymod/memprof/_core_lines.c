@@ -100,7 +100,7 @@ static PyObject *
 lines_select(PyObject *object, PyObject *codes)
 {
     struct lines_object *self = (struct lines_object *)object;
-    if (self->codes || PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    if (self->codes || !mp_interpreter_is_main()) {
         PyErr_SetString(PyExc_RuntimeError, self->codes ? "selected already"
                                                         : "lines are profiled in the main "
                                                           "interpreter only");
