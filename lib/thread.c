@@ -176,6 +176,7 @@ move_to(struct mp_thread *self, uint32_t generation)
     self->generation = generation;
     self->salt = generation * 0xd1342543de82ef95u;
     self->trail.anchor = 0;
+    self->path.count = 0;
 }
 
 void

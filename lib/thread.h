@@ -95,9 +95,25 @@ struct mp_trail {
     uint8_t misses, made;    /* how often it was not met; trails so far */
     uint8_t failures;        /* trails in a row that did not pay */
     uintptr_t held, held_at; /* what the interpreter's anchor was set to, and its count then */
+    uint32_t stack;          /* of the depot: the frames outside; 0: not known */
+    uint32_t kept;           /* how many of them `stack` has */
+    bool anchor_folded;      /* frames right outside of the anchor are left out */
     struct mp_trail_step {
         uintptr_t frame, ip;
     } steps[MP_TRAIL_FRAMES + 1];
+};
+
+/* The stack that was interned last, outermost frame first: what a new one has in common with
+ * it is not looked up again. */
+enum { MP_PATH_FRAMES = 256 };
+
+struct mp_path {
+    uint32_t count;
+    struct mp_path_step {
+        uintptr_t ip;
+        uint32_t stack; /* of the depot, from here out */
+        bool folded;
+    } steps[MP_PATH_FRAMES];
 };
 
 struct mp_thread {
@@ -122,6 +138,7 @@ struct mp_thread {
     struct mp_location_slot locations[MP_LOCATION_SLOTS];
     struct mp_line_cursor lines[MP_LINE_CURSORS]; /* by code object */
     _Alignas(64) struct mp_trail trail;
+    struct mp_path path;
     struct mp_stack_slot stacks[MP_STACK_SLOTS];
 };
 

@@ -83,13 +83,32 @@ mp_stack_walk_deep(struct mp_trail *trail, const PyThreadState *tstate)
 
 /* ---- what is not in the cache ------------------------------------------------------- */
 
-/* The frames to keep, innermost first, in self->frames; -1 when there is no memory. `cut` when
- * there are more, further out. Keeps and folds exactly as mp_stack_hash does. */
-static ptrdiff_t
-collect(struct mp_thread *self, const PyThreadState *tstate, bool *cut)
+/* A stack as it is collected for the depot. */
+struct collected {
+    ptrdiff_t count;  /* of self->frames, innermost first; -1: no memory for them */
+    ptrdiff_t anchor; /* which of them is the anchor of a trail that holds; -1: none is */
+    bool known;       /* the trail's stack is: nothing was collected outside of its anchor */
+    bool cut;         /* there are more frames, further out */
+};
+
+/* Is the frame the anchor of the trail, and do the frames outside of it, which are folded as
+ * they were, have not changed? */
+static bool
+is_anchor(const struct mp_trail *trail, const PyThreadState *tstate, const char *frame,
+          uintptr_t last)
 {
+    return (uintptr_t)frame == trail->anchor &&
+           mp_trail_fits(trail, tstate, mp_frame_code(frame), last) &&
+           mp_trail_holds(trail, mp_anchor_kept(trail, tstate));
+}
+
+/* The frames to keep: keeps and folds exactly as mp_stack_hash does. `whole`: all of them. */
+static struct collected
+collect(struct mp_thread *self, const PyThreadState *tstate, bool whole)
+{
+    const struct mp_trail *trail = &self->trail;
+    struct collected stack = {.anchor = -1};
     uintptr_t last = 0, before_last = 0;
-    size_t count = 0;
     const char *frame = mp_frame_first(mp_frame_top(tstate));
 
     if (frame && mp_frame_is_incomplete(frame))
@@ -100,21 +119,30 @@ collect(struct mp_thread *self, const PyThreadState *tstate, bool *cut)
             continue;
         if (code == last || code == before_last) {
             frame = mp_frame_skip_folded(frame, last, before_last);
-            if (count)
-                self->frames[count - 1].folded = true;
-            if ((*cut = !frame))
+            if (stack.count)
+                self->frames[stack.count - 1].folded = true;
+            if ((stack.cut = !frame))
                 break;
             continue;
         }
+        if ((stack.cut = stack.count == MP_KEPT_MAX))
+            break;
+        if (!mp_thread_reserve_frames(self, (size_t)stack.count + 1)) {
+            stack.count = -1;
+            break;
+        }
+        self->frames[stack.count] = (struct mp_frame_key){code, mp_frame_ip(frame), false};
+        if (is_anchor(trail, tstate, frame, last)) {
+            stack.anchor = stack.count;
+            stack.known = !whole && trail->stack;
+        }
+        stack.count++;
+        if (stack.known)
+            break;
         before_last = last;
         last = code;
-        if ((*cut = count == MP_KEPT_MAX))
-            break;
-        if (!mp_thread_reserve_frames(self, count + 1))
-            return -1;
-        self->frames[count++] = (struct mp_frame_key){code, mp_frame_ip(frame), false};
     }
-    return (ptrdiff_t)count;
+    return stack;
 }
 
 /* The outermost frame of a stack that was cut; its text says why. */
@@ -124,6 +152,13 @@ cut_mark(const char *text)
     const struct mp_location mark = {
         .file = mp_names_intern(&mp_tracer.depot.names, text, strlen(text))};
     return mp_depot_stack(&mp_tracer.depot, 0, mp_depot_location(&mp_tracer.depot, &mark));
+}
+
+/* Are there so many stacks that new ones are cut? */
+static bool
+depot_is_crowded(void)
+{
+    return mp_table_count(&mp_tracer.depot.stacks) >= MP_STACKS_BEFORE_CUT;
 }
 
 /* The stack of a location on top of another; 0: no room for it. */
@@ -140,24 +175,80 @@ push(struct mp_thread *self, uint32_t parent, uint32_t location)
     return stack;
 }
 
-/* Stack id of the frames, outermost first into the trie. False: no room for it. */
-static bool
-intern_frames(struct mp_thread *self, ptrdiff_t count, bool cut, uint32_t *stack)
+/* The frames outside of the anchor of a trail that holds are `kept` ones, and this stack. */
+static void
+tell_trail(struct mp_trail *trail, const struct mp_frame_key *anchor, uint32_t stack, uint32_t kept)
 {
-    *stack = cut ? cut_mark("<frames left out: deep recursion>") : 0;
-    if (count > MP_CUT_DEPTH && mp_table_count(&mp_tracer.depot.stacks) >= MP_STACKS_BEFORE_CUT) {
-        count = MP_CUT_DEPTH;
-        *stack = cut_mark("<frames left out: too many call stacks>");
+    trail->stack = stack;
+    trail->kept = kept;
+    trail->anchor_folded = anchor->folded;
+}
+
+/* The stack of a frame on top of `parent`, which has `depth` frames; 0: no room for it.
+ * Those that are the same as on the path are known. */
+static uint32_t
+push_frame(struct mp_thread *self, const struct mp_frame_key *frame, uint32_t parent,
+           uint32_t depth)
+{
+    struct mp_path *path = &self->path;
+    struct mp_path_step *step = &path->steps[depth];
+    const bool on_path = depth < MP_PATH_FRAMES && depth <= path->count &&
+                         (depth ? step[-1].stack : 0) == parent;
+    if (on_path && depth < path->count && step->ip == frame->ip && step->folded == frame->folded)
+        return step->stack;
+
+    const uint32_t location = mp_code_location(self, frame);
+    const uint32_t stack =
+        location ? push(self, parent, location | (frame->folded ? MP_FOLDED : 0)) : 0;
+    if (on_path && stack) {
+        *step = (struct mp_path_step){frame->ip, stack, frame->folded};
+        path->count = depth + 1;
     }
-    while (count-- > 0) {
-        const struct mp_frame_key *frame = &self->frames[count];
-        const uint32_t location = mp_code_location(self, frame);
-        if (!location)
-            return false;
-        *stack = push(self, *stack, location | (frame->folded ? MP_FOLDED : 0));
+    return stack;
+}
+
+/* Stack id of what was collected, outermost first into the trie. False: no room for it. */
+static bool
+intern_frames(struct mp_thread *self, struct collected frames, uint32_t *stack)
+{
+    struct mp_trail *trail = &self->trail;
+    ptrdiff_t left = frames.count;
+    uint32_t depth = 0;
+
+    *stack = frames.cut ? cut_mark("<frames left out: deep recursion>") : 0;
+    if (frames.known) {
+        *stack = trail->stack;
+        depth = trail->kept;
+        self->frames[frames.anchor].folded = trail->anchor_folded;
+    } else if (left > MP_CUT_DEPTH && depot_is_crowded()) {
+        left = MP_CUT_DEPTH;
+        *stack = cut_mark("<frames left out: too many call stacks>");
+        frames.anchor = -1;
+    }
+    for (; left > 0; left--, depth++) {
+        const struct mp_frame_key *frame = &self->frames[left - 1];
+        if (left - 1 == frames.anchor && !frames.cut)
+            tell_trail(trail, frame, *stack, depth);
+        *stack = push_frame(self, frame, *stack, depth);
         if (!*stack)
             return false;
     }
+    return true;
+}
+
+/* Stack id of the frames of now. False: no room for it. */
+static bool
+intern_stack(struct mp_thread *self, const PyThreadState *tstate, uint32_t *stack)
+{
+    const struct collected frames = collect(self, tstate, depot_is_crowded());
+    if (frames.count < 0 || !intern_frames(self, frames, stack))
+        return false;
+#ifdef MP_CHECK_WALKS
+    uint32_t whole = 0;
+    self->path.count = 0;
+    if (intern_frames(self, collect(self, tstate, true), &whole) && whole != *stack)
+        abort();
+#endif
     return true;
 }
 
@@ -180,9 +271,7 @@ mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash
             put_first(set, set[way], way);
             return set->site;
         }
-    bool cut = false;
-    const ptrdiff_t count = tstate ? collect(self, tstate, &cut) : 0;
-    if (count < 0 || !intern_frames(self, count, cut, &site.stack))
+    if (tstate && !intern_stack(self, tstate, &site.stack))
         return 0;
     const uint32_t id = mp_tracer_site(&site);
     if (!id)

@@ -2,7 +2,8 @@
  *
  * At each allocation the innermost frames are walked, and the outer ones compared with those
  * of an earlier walk (trail.h); the instruction addresses make a 64-bit hash, a cache of the
- * thread leads from the hash to the site, and only a miss touches code objects and the depot.
+ * thread leads from the hash to the site, and only a miss touches code objects and the depot,
+ * for those frames that the trail and the stack before (mp_path) do not know.
  * Built with -DMP_CHECK_WALKS each is walked to its end too, and a difference ends the process.
  *
  * Recursion: a frame is left out when its function is one of the last two that

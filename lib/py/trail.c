@@ -46,6 +46,7 @@ fill_trail(struct mp_trail *trail, const char *anchor)
     trail->hash = 0;
     trail->power = 1;
     trail->folded = false;
+    trail->stack = 0;
     for (const char *frame = mp_frame_previous(anchor); frame; frame = mp_frame_previous(frame)) {
         if (count == MP_TRAIL_FRAMES)
             return count + 1;

@@ -52,30 +52,36 @@ mp_trail_fits(const struct mp_trail *trail, const PyThreadState *tstate, uintptr
 }
 
 /* Are the frames outside of the anchor, which is on the stack, those of the trail, at the same
- * instructions? Makes *hash the hash of the whole stack then. */
-static inline bool
-mp_trail_follow(struct mp_trail *trail, const PyThreadState *tstate, uint64_t *hash)
+ * instructions? `kept` is what mp_anchor_kept() says. */
+static inline __attribute__((always_inline)) bool
+mp_trail_holds(const struct mp_trail *trail, const uintptr_t kept)
 {
     const struct mp_trail_step *step = trail->steps;
-    const uintptr_t kept = mp_anchor_kept(trail, tstate);
     const bool all_kept = MP_HAS_ANCHOR && kept == trail->anchor;
     uintptr_t next = (uintptr_t)mp_frame_previous((const char *)trail->anchor);
 
     for (; step->frame == next; step++) {
         const char *frame = (const char *)step->frame;
         if (!frame)
-            goto holds;
+            return true;
         if (mp_frame_ip(frame) != step->ip)
             return false;
         if (MP_HAS_ANCHOR && (all_kept || (step->frame == kept && mp_anchor_end_is_told(frame))))
-            goto holds;
+            return true;
         next = (uintptr_t)mp_frame_previous(frame);
     }
     return false;
+}
 
-holds:
+/* If the trail holds, make *hash the hash of the whole stack. */
+static inline bool
+mp_trail_follow(struct mp_trail *trail, const PyThreadState *tstate, uint64_t *hash)
+{
+    const uintptr_t kept = mp_anchor_kept(trail, tstate);
+    if (!mp_trail_holds(trail, kept))
+        return false;
     *hash = *hash * trail->power + trail->hash;
-    if (MP_UNLIKELY(++trail->met == 0) || (MP_HAS_ANCHOR && MP_UNLIKELY(!all_kept)))
+    if (MP_UNLIKELY(++trail->met == 0) || (MP_HAS_ANCHOR && MP_UNLIKELY(kept != trail->anchor)))
         mp_trail_tend(trail, tstate);
     return true;
 }
