@@ -10,6 +10,7 @@ import gc
 import html
 import importlib
 import io
+import os
 import shutil
 import sys
 import time
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 
-from . import _core, awaiting, measuring, tracing, wrapping
+from . import _core, awaiting, measuring, outputs, tracing, wrapping
 from .lines import LineProfiler, quiet
 from .report import console, html_sites, source, summary
 from .report import lines as lines_report
@@ -102,12 +103,13 @@ class MemprofMagics(Magics):
             self._add_function(prof, name)
         for name in options.get("m", []):
             self._add_module(prof, name)
+        files = [self._output(path.strip("\"'")) for path in options.get("T", [])]
         code = self._compile(statement)
-        return self._run(code, lambda: self._profiling(prof, options),
+        return self._run(code, lambda: self._profiling(prof, "p" in options, files),
                          lambda _: prof if "r" in options else None)  # fmt: skip
 
     @contextlib.contextmanager
-    def _profiling(self, prof: LineProfiler, options: dict):
+    def _profiling(self, prof: LineProfiler, is_compatible: bool, files: list[tuple[str, str]]):
         message, cancelled = "", None
         try:
             with _builtin_profile(prof), prof:
@@ -119,11 +121,11 @@ class MemprofMagics(Magics):
         except asyncio.CancelledError as error:  # how code that awaits is interrupted
             message = "*** the code being profiled was cancelled."
             cancelled = error
-        self._show_lines(prof, "p" in options)
+        self._show_lines(prof, is_compatible)
         if message:
             print(message)
-        for path in options.get("T", []):
-            self._write(path, prof, "p" in options, message)
+        for file in files:
+            self._write(*file, self._text(prof, is_compatible), message)
         if cancelled is not None:
             raise cancelled
 
@@ -203,14 +205,23 @@ class MemprofMagics(Magics):
             lines_report.write(prof, stream)
         return stream.getvalue().rstrip()
 
-    def _write(self, path: str, prof: LineProfiler, is_compatible: bool, message: str) -> None:
-        path = path.strip("\"'")
+    @staticmethod
+    def _output(name: str) -> tuple[str, str]:
+        """A file that can be written, and its path wherever the statement goes."""
+        try:
+            outputs.check_writable(name)
+        except OSError as error:
+            raise UsageError(f"cannot write {name!r}: {error.strerror}") from None
+        return name, os.path.abspath(name)
+
+    @staticmethod
+    def _write(name: str, path: str, text: str, message: str) -> None:
         try:
             with open(path, "w", encoding="utf-8") as file:
-                file.write(self._text(prof, is_compatible) + "\n")
+                file.write(text + "\n")
         except OSError as error:
-            raise UsageError(f"cannot write {path!r}: {error.strerror}") from None
-        print(f"\n*** Profile printout saved to text file {path}. {message}")
+            raise UsageError(f"cannot write {name!r}: {error.strerror}") from None
+        print(f"\n*** Profile printout saved to text file {name}. {message}")
 
     # ---- %memit
 

@@ -119,9 +119,21 @@ class _Plugin:
         self.update = config.getoption("memprof_update")
         path = config.getoption("memprof_baseline")
         self.path = Path(os.path.abspath(path)) if path else None
+        if self.update and not hasattr(config, "workerinput"):
+            self._check_writable()
         self.baseline = self._read() if self.path and not self.update else {}
         self.measures = bool(config.getoption("memprof") or self.path)
         self.rows: dict[str, dict] = {}  # of the tests that have run, where the table is made
+
+    def _check_writable(self) -> None:
+        from . import outputs
+
+        try:
+            outputs.check_writable(str(self.path))
+        except OSError as error:
+            raise pytest.UsageError(
+                f"--memprof-baseline: cannot write '{self.path}': {error.strerror}"
+            ) from None
 
     def _read(self) -> dict[str, dict]:
         try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
 import pytest
-from conftest import PROGRAMS, run, run_memprof, run_traced
+from conftest import PROGRAMS, run, run_memprof, run_plain, run_traced
+
+from memprof import outputs
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +157,49 @@ def test_output_that_fails_at_the_end(tmp_path):
         result = run_traced("-c", source, output.parent, memprof=memprof_options)
         assert result.stderr == f"memprof: cannot write '{output}': No such file or directory\n"
         assert result.status == 4
+
+
+@pytest.mark.parametrize(
+    "words", ["lines", "lines --format json", "lines --format html", "mprof run", "--format json", ""]
+)
+def test_output_that_cannot_be_written_is_told_first(tmp_path, words):
+    (tmp_path / "program.py").write_text("open('ran', 'w')")
+    result = run_memprof(*words.split(), "-o", "no/x", "program.py", cwd=tmp_path)
+    assert result.status == 2 and "no/x" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert "No such file or directory" in result.stderr
+    assert os.listdir(tmp_path) == ["program.py"]
+
+
+def test_an_output_of_the_drop_in_module_that_cannot_be_written(tmp_path):
+    (tmp_path / "program.py").write_text("open('ran', 'w')")
+    module = "memprof.compat.memory_profiler"
+    result = run_plain("-m", module, "-o", "no/x", "program.py", cwd=tmp_path)
+    assert (result.status, result.stderr) == (1, "cannot write 'no/x': No such file or directory\n")
+    assert os.listdir(tmp_path) == ["program.py"]
+
+
+def test_tables_that_cannot_be_written_at_the_end(tmp_path):
+    source = "import shutil; shutil.rmtree('gone'); exit(4)"
+    (tmp_path / "gone").mkdir()
+    result = run_memprof("lines", "-o", "gone/x", "-c", source, cwd=tmp_path)
+    assert result.status == 4
+    assert result.stderr == "memprof: cannot write the tables: No such file or directory\n"
+
+
+def test_looking_whether_a_file_can_be_written(tmp_path):
+    """Changes and leaves nothing."""
+    old, new, link = tmp_path / "old", tmp_path / "new", tmp_path / "link"
+    pipe, loop = tmp_path / "pipe", tmp_path / "loop"
+    old.write_text("old")
+    link.symlink_to(new)
+    loop.symlink_to(loop)
+    os.mkfifo(pipe)
+    before = old.stat().st_mtime_ns
+    for path in (old, new, link, pipe):  # the pipe has no reader: opening it would take for ever
+        outputs.check_writable(str(path))
+    assert old.stat().st_mtime_ns == before and old.read_text() == "old"
+    assert not new.exists() and link.is_symlink()
+    for path in (tmp_path, loop, old / "x", tmp_path / "no" / "x", f"{new}/", ""):
+        with pytest.raises(OSError):
+            outputs.check_writable(str(path))
+    assert sorted(os.listdir(tmp_path)) == ["link", "loop", "old", "pipe"]

@@ -117,10 +117,29 @@ def test_mprun_with_the_profile_decorator_and_memory_profilers_table():
 
 def test_mprun_writes_a_file(tmp_path):
     path = tmp_path / "out.txt"
-    texts = session(f"%mprun -T {path} -f work work(1)", f"%mprun -T {tmp_path}/no/x -f work work(1)")
-    assert f"*** Profile printout saved to text file {path}." in texts[0]
+    (text,) = session(f"%mprun -T {path} -f work work(1)")
+    assert f"*** Profile printout saved to text file {path}." in text
     assert "b = bytearray(2_000_000)" in path.read_text()
-    assert "UsageError: cannot write" in texts[1]
+
+
+def test_mprun_tells_before_the_statement_what_it_cannot_write(tmp_path):
+    old, new = tmp_path / "old.txt", tmp_path / "new.txt"
+    old.write_text("old")
+    texts = session(
+        f"%mprun -T {tmp_path}/no/x -f work print('ran'); work(1)",
+        f"%mprun -T {new} -T {tmp_path} -f work print('ran'); work(1)",
+        f"%mprun -T {old} -T {new} -f work print('ran'); fails()",
+        f"import os; os.chdir({str(tmp_path)!r}); os.mkdir('a')",
+        "%mprun -T x.txt -f work os.chdir('a'); work(1)",
+        f"%mprun -T {tmp_path}/a/x -f work print('ran'); os.rmdir({str(tmp_path / 'a')!r}); work(1)",
+    )
+    assert f"UsageError: cannot write '{tmp_path}/no/x': No such file or directory" in texts[0]
+    assert f"UsageError: cannot write '{tmp_path}': Is a directory" in texts[1]
+    assert "ran" not in texts[0] + texts[1]
+    assert "ran" in texts[2] and "KeyError: 'no such thing'" in texts[2]
+    assert old.read_text() == "old" and not new.exists()
+    assert "bytearray" in (tmp_path / "x.txt").read_text(), "of where the magic was called"
+    assert "ran" in texts[5] and "b = bytearray" in texts[5] and "UsageError: cannot write" in texts[5]
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,14 @@ def test_baseline(project):
     assert project(*options, file="test_growing.py").status == 4
 
 
+def test_a_baseline_that_cannot_be_written_is_told_first(project):
+    (project.path / "test_it.py").write_text("def test_it():\n    open('ran', 'w')\n", "utf-8")
+    options = ("--memprof-update", "--memprof-baseline", project.path / "no" / "x")
+    result = project(*options, file="test_it.py")
+    assert result.status == 4 and not (project.path / "ran").exists()
+    assert f"--memprof-baseline: cannot write '{options[2]}': No such file" in result.stderr
+
+
 def test_update_needs_a_file(project):
     result = project("--memprof-update")
     assert result.status == 4 and "--memprof-update needs" in result.stderr

@@ -12,7 +12,7 @@ import sys
 import types
 from collections.abc import Callable, Iterable
 
-from .. import program, wrapping
+from .. import outputs, program, wrapping
 from ..lines import BACKENDS, LineProfiler, quiet
 from ..report import console, html, html_lines
 from ..report import lines as lines_report
@@ -157,6 +157,17 @@ def _prepare(prof: LineProfiler, wanted: list[str], traced: program.Program) -> 
 # ---- the run ------------------------------------------------------------------------------------
 
 
+def _output(path: str | None) -> str | None:
+    """Absolute: the program may go elsewhere. One that cannot be written ends us."""
+    if path is None:
+        return None
+    try:
+        outputs.check_writable(path)
+    except OSError as error:
+        options.fail(f"cannot write '{path}': {error.strerror}")
+    return os.path.abspath(path)
+
+
 def main(arguments: list[str]) -> int:
     """Ends as the program does."""
     parser = _parser()
@@ -168,7 +179,7 @@ def main(arguments: list[str]) -> int:
         include_children=settings.include_children, backend=settings.backend,
         every_line=settings.every_line,
     )  # fmt: skip
-    output = settings.output and os.path.abspath(settings.output)
+    output = _output(settings.output)
     try:
         run = _prepare(prof, settings.function, traced)
     except program.ProgramError as error:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from .. import _core, mprofile, usage
+from .. import _core, mprofile, outputs, usage
 from ..lines import BACKENDS
 from . import options
 
@@ -118,6 +118,7 @@ def run(arguments: list[str], command: str = "run") -> int:
     path = settings.filename or time.strftime("mprofile_%Y%m%d%H%M%S.dat", time.localtime())
     print(f"mprof: Sampling memory every {settings.interval}s", flush=True)
     try:
+        outputs.check_writable(path)
         proc, command = (_attach if settings.attach else _launch)(settings, path)
         _record(proc, command, path, settings)
     except OSError as error:

@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 
-from .. import _core, account, leaks, program, tracing
+from .. import _core, account, leaks, outputs, program, tracing
 from ..report import console
 from ..report import leaks as leaks_report
 from ..report import summary
@@ -131,7 +131,7 @@ class _Session:
         self.output = os.path.abspath(path)
         self.is_new_output = not os.path.lexists(path)
         if self.is_json:
-            _check_writable(path)
+            outputs.check_writable(path)
 
     def cancel(self) -> None:
         atexit.unregister(self.finish)
@@ -230,15 +230,6 @@ class _Session:
 
     def _say(self, message: str) -> None:
         console.write([[(f"memprof: {message}", console.ALARM)]], self.stderr)
-
-
-def _check_writable(path: str) -> None:
-    """OSError now, not when the program is over. Leaves nothing."""
-    is_new = not os.path.lexists(path)
-    with open(path, "a", encoding="utf-8"):
-        pass
-    if is_new:
-        os.unlink(path)
 
 
 def _replace(path: str, text: str) -> None:

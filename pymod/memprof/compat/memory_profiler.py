@@ -14,6 +14,7 @@ import os
 import sys
 
 from .. import lines as _lines
+from .. import outputs as _outputs
 from .. import program as _program
 from ..lines import BACKENDS, CodeMap, LineProfiler, choose_backend
 from ..measuring import MemitResult
@@ -106,6 +107,14 @@ def _prepare(words: list[str]):
     return _program.prepare(_program.Program(kind, target, tuple(words[1:])))
 
 
+def _check_output(path: str | None) -> None:
+    if path is not None:
+        try:
+            _outputs.check_writable(path)
+        except OSError as error:
+            raise _program.ProgramError(f"cannot write '{path}': {error.strerror}") from None
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a program with ``profile`` in builtins, and print what it marks when it is over."""
     settings = _parser().parse_args(arguments)
@@ -120,6 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
             include_children=settings.include_children,
         )  # fmt: skip
     try:
+        _check_output(settings.out_filename)
         run = _prepare(settings.program)
     except _program.ProgramError as error:
         sys.stderr.write(f"{error}\n")
