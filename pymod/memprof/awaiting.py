@@ -20,9 +20,11 @@ _CALL = re.compile(r"get_ipython\(\)\.run_(cell|line)_magic\('(mprun|memit|mempr
 _WORD = re.compile(r"\b(await|async)\b")
 
 
-def compile_code(source: str | ast.AST, name: str, mode: str = "exec") -> CodeType:
-    """Code that may await. What ``eval`` of it gives must then be awaited."""
-    return compile(source, name, mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+def compile_code(shell, source: str | ast.AST, name: str, mode: str = "exec") -> CodeType:
+    """Code that may await, compiled as the shell's cells are. What ``eval`` of it gives must then
+    be awaited."""
+    flags = shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    return compile(source, name, mode, flags, dont_inherit=True)
 
 
 def does_await(code: CodeType) -> bool:

@@ -184,7 +184,7 @@ class MemprofMagics(Magics):
         with quiet():
             text = self.shell.transform_cell(statement)
             name = self.shell.compile.cache(text, self.shell.execution_count, raw_code=statement)
-            return awaiting.compile_code(text, name)
+            return awaiting.compile_code(self.shell, text, name)
 
     def _show_lines(self, prof: LineProfiler, is_compatible: bool) -> None:
         with quiet():
@@ -364,11 +364,12 @@ class MemprofMagics(Magics):
         with quiet():
             text = self.shell.transform_cell(cell)
             name = self.shell.compile.cache(text, self.shell.execution_count, raw_code=cell)
-            tree = ast.parse(text, name)
+            tree = self.shell.compile.ast_parse(text, name)
             last = None
             if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(cell):
-                last = awaiting.compile_code(ast.Expression(tree.body.pop().value), name, "eval")
-            return awaiting.compile_code(tree, name), last
+                expression = ast.Expression(tree.body.pop().value)
+                last = awaiting.compile_code(self.shell, expression, name, "eval")
+            return awaiting.compile_code(self.shell, tree, name), last
 
     # ---- top-level await in a kernel
 

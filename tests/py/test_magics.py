@@ -267,6 +267,14 @@ def test_a_traceback_shows_the_users_lines_only(magic):
     assert "memprof/magics.py" not in text, text
 
 
+def test_annotations_and_future_features_are_those_of_a_cell():
+    code = "def f(x: int): pass\nprint(f.__annotations__)"
+    magics = ("%%mprun", "%%memit", "%%memprof")
+    plain, *texts = session(code, *(f"{magic}\n{code}" for magic in magics))
+    for text in texts:
+        assert text.startswith(plain)
+
+
 # ---- top-level await ---------------------------------------------------------------------------------
 
 WAITS = """
