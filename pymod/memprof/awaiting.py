@@ -16,6 +16,8 @@ from types import CodeType
 
 from IPython.core.error import UsageError
 
+from .magic_errors import hides_us_awaited
+
 _CALL = re.compile(r"get_ipython\(\)\.run_(cell|line)_magic\('(mprun|memit|memprof)', ")
 _WORD = re.compile(r"\b(await|async)\b")
 
@@ -52,6 +54,7 @@ def run(shell, start: Callable[[], Coroutine]):
     cell awaits."""
     if not shell.autoawait:
         raise UsageError("'await' outside function (see %autoawait)")
+    start = hides_us_awaited(start)
     return Waiting(start) if _is_in_loop() else _run_here(shell, start)
 
 

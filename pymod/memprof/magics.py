@@ -21,6 +21,7 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 
 from . import _core, awaiting, measuring, outputs, tracing, wrapping
 from .lines import LineProfiler, quiet
+from .magic_errors import compiling, hides_us
 from .report import console, html_sites, source, summary
 from .report import lines as lines_report
 from .snapshot import METRICS
@@ -79,6 +80,7 @@ class MemprofMagics(Magics):
     # ---- %mprun
 
     @line_cell_magic
+    @hides_us
     def mprun(self, line: str = "", cell: str | None = None):
         """Run a statement and show what the lines of functions allocate.
 
@@ -181,7 +183,7 @@ class MemprofMagics(Magics):
 
     def _compile(self, statement: str):
         """Its code, whose source can be shown."""
-        with quiet():
+        with quiet(), compiling(self.shell):
             text = self.shell.transform_cell(statement)
             name = self.shell.compile.cache(text, self.shell.execution_count, raw_code=statement)
             return awaiting.compile_code(self.shell, text, name)
@@ -226,6 +228,7 @@ class MemprofMagics(Magics):
     # ---- %memit
 
     @line_cell_magic
+    @hides_us
     def memit(self, line: str = "", cell: str | None = None):
         """Measure the peak memory of a statement.
 
@@ -305,6 +308,7 @@ class MemprofMagics(Magics):
     # ---- %%memprof
 
     @cell_magic
+    @hides_us
     def memprof(self, line: str, cell: str):
         """Trace a cell and show which sites allocate the most.
 
@@ -361,7 +365,7 @@ class MemprofMagics(Magics):
 
     def _parts_of_cell(self, cell: str):
         """The cell's code, and that of its last expression or None. The source can be shown."""
-        with quiet():
+        with quiet(), compiling(self.shell):
             text = self.shell.transform_cell(cell)
             name = self.shell.compile.cache(text, self.shell.execution_count, raw_code=cell)
             tree = self.shell.compile.ast_parse(text, name)

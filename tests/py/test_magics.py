@@ -267,12 +267,45 @@ def test_a_traceback_shows_the_users_lines_only(magic):
     assert "memprof/magics.py" not in text, text
 
 
+@pytest.mark.parametrize("wrong", ["x = )", "return 3", "x = '''", "x = 1\n  y = 2", "'\0'"])
+def test_a_syntax_error_looks_as_in_a_cell(wrong):
+    magics = ["%%mprun\n", "%%memit\n", "%%memprof\n", "%%memprof\nx = 1\n"]
+    if "\n" not in wrong:
+        magics += ["%mprun -f work ", "%memit "]
+    plain, *texts = session(wrong, *(magic + wrong for magic in magics))
+    assert re.search("SyntaxError|IndentationError|IncompleteInputError|null bytes", plain)
+    for magic, text in zip(magics, texts, strict=True):
+        assert re.sub(r"line \d", "", text) == re.sub(r"line \d", "", plain), magic
+
+
 def test_annotations_and_future_features_are_those_of_a_cell():
     code = "def f(x: int): pass\nprint(f.__annotations__)"
     magics = ("%%mprun", "%%memit", "%%memprof")
     plain, *texts = session(code, *(f"{magic}\n{code}" for magic in magics))
     for text in texts:
         assert text.startswith(plain)
+
+
+def test_a_syntax_error_in_the_set_up_of_memit():
+    plain, text = session("x = )", "%%memit x = )\n1")
+    assert text == plain
+
+
+def test_a_syntax_error_of_what_the_statement_runs(tmp_path):
+    (tmp_path / "wrong.py").write_text("x = )\n")
+    imports = "import wrong"
+    _, plain, *texts = session(
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nasync def later(): exec('x = )')",
+        imports, f"%mprun -f work {imports}", f"%memit {imports}", f"%%memprof\n{imports}",
+        f"%%memit {imports}\n1", "%memit await later()", "%%mprun\nawait later()",
+        "try:\n    %memit import wrong\nexcept SyntaxError:\n    print('caught')",
+    )  # fmt: skip
+    assert f"{tmp_path}/wrong.py" in plain
+    for text in texts[:-1]:
+        assert "SyntaxError" in text and "x = )" in text
+        assert "memprof/magic" not in text and "memprof/await" not in text, text
+        assert "import wrong" in text or "await later()" in text
+    assert texts[-1] == "caught\n"
 
 
 # ---- top-level await ---------------------------------------------------------------------------------
@@ -323,6 +356,8 @@ def test_top_level_await_in_a_kernel(tmp_path, monkeypatch):
         "if True:\n    value = %mprun -f waits await waits(1)\nvalue",
         "%mprun -f waits print('await')",
         "print(memprof._core.is_tracing())",
+        "%memit await )",
+        "async def later(): exec('x = )')\n%memit await later()",
     )  # fmt: skip
     texts = [json.dumps(output) for output in outputs]
     assert "[1000000, 2000000]" in texts[1] and "<table" in texts[1]
@@ -334,6 +369,11 @@ def test_top_level_await_in_a_kernel(tmp_path, monkeypatch):
     assert "has to be a statement of its own" in texts[7]
     assert "await" in texts[8] and "error" not in texts[8]
     assert outputs[9][0].text == "False\n"
+    (error,) = outputs[10]
+    assert error.ename == "SyntaxError" and "unmatched" in error.evalue
+    assert "Cell" in error.traceback[0] and len(error.traceback) == 1
+    (error,) = outputs[11]
+    assert error.ename == "SyntaxError" and "memprof/" not in "".join(error.traceback)
 
 
 # ---- a terminal and a kernel ------------------------------------------------------------------------
