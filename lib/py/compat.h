@@ -9,6 +9,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -311,13 +312,29 @@ mp_recursion_set_depth(PyThreadState *tstate, int depth)
     tstate->MP_RECURSION_REMAINING = tstate->MP_RECURSION_LIMIT - depth;
 }
 
-/* Show frames that were hidden to what watches the program. CPython relies on it that all
- * running code is prepared for the events that are switched on (sys.settrace, sys.monitoring),
- * and prepares what it finds running; 3.15 crashes on code that is not. Not for hooks: it runs
- * Python code, and keeps the exception that is set. */
-static inline void
-mp_frames_shown(void)
+/* Changes with every change of the events that are switched on (sys.settrace, sys.monitoring). */
+static inline uintptr_t
+mp_events_version(PyThreadState *tstate)
 {
+#if PY_VERSION_HEX >= 0x030F0000
+    return atomic_load_explicit((_Atomic uintptr_t *)&tstate->eval_breaker,
+                                memory_order_relaxed) >> 8; /* _PY_EVAL_EVENTS_BITS */
+#else
+    (void)tstate;
+    return 0;
+#endif
+}
+
+/* Show frames that were hidden, since the events had this version, to what watches the program.
+ * CPython relies on it that all running code is prepared for the events that are switched on,
+ * and prepares what it finds running; 3.15 crashes on code that is not. To prepare all anew costs
+ * some 100 bytes for each code object that runs from then on. Not for hooks: it runs Python code,
+ * and keeps the exception that is set. */
+static inline void
+mp_frames_shown(PyThreadState *tstate, uintptr_t version)
+{
+    if (mp_events_version(tstate) == version)
+        return;
 #if PY_VERSION_HEX >= 0x030F0000
     PyObject *error = PyErr_GetRaisedException();
     PyObject *monitoring = PySys_GetObject("monitoring");

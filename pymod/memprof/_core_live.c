@@ -159,6 +159,7 @@ mp_core_object_stack(PyObject *Py_UNUSED(module), PyObject *object)
 struct hidden {
     PyThreadState *tstate;
     const char *top;
+    uintptr_t events;
     int depth;
     bool quiet;
 };
@@ -167,8 +168,8 @@ static struct hidden
 hide_callers(void)
 {
     PyThreadState *tstate = PyThreadState_Get();
-    const struct hidden hidden = {tstate, mp_frame_top(tstate), mp_recursion_depth(tstate),
-                                  mp_hook_quiet(false)};
+    const struct hidden hidden = {tstate, mp_frame_top(tstate), mp_events_version(tstate),
+                                  mp_recursion_depth(tstate), mp_hook_quiet(false)};
     mp_recursion_set_depth(tstate, 0);
     if (MP_MAY_HIDE_FRAMES)
         mp_frame_set_top(tstate, mp_frame_outermost(tstate));
@@ -183,7 +184,7 @@ show_callers(const struct hidden *hidden)
         mp_frame_set_top(hidden->tstate, hidden->top);
     mp_hook_quiet(hidden->quiet);
     if (MP_MAY_HIDE_FRAMES)
-        mp_frames_shown();
+        mp_frames_shown(hidden->tstate, hidden->events);
 }
 
 PyObject *
