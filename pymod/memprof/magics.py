@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import time
+import types
 from collections.abc import Iterator
 
 from IPython.core.error import UsageError
@@ -328,52 +329,66 @@ class MemprofMagics(Magics):
         top = max(1, self._number(options, "n", int, 10))
         if by not in ("line", "file", "function", "stack") or metric not in METRICS:
             raise UsageError(f"%%memprof: no such option: -b {by} -m {metric}")
-        body, last = self._parts_of_cell(cell)
+        parts = self._parts_of_cell(cell)
         if tracing.is_tracing():
             print("memprof is tracing already: the numbers are those of the whole trace")
-        spaces = self.shell.user_global_ns, self.shell.user_ns
 
         async def awaited():
             __tracebackhide__ = True
+            value = None
             with self._tracing(by, metric, top):
-                value = eval(body, *spaces)
-                if value is not None:
-                    await value
-                value = eval(last, *spaces) if last is not None else None
-                if last is not None and awaiting.does_await(last):
-                    value = await value
+                for code in parts:
+                    value = await self._awaited(code)
             return value
 
-        if any(code is not None and awaiting.does_await(code) for code in (body, last)):
+        if any(map(awaiting.does_await, parts)):
             return awaiting.run(self.shell, awaited)
         value = None
         with self._tracing(by, metric, top):
-            _core.run_code(body, self.shell.user_ns)
-            if last is not None:
-                value = eval(last, *spaces)
+            for code in parts:
+                value = self._run_part(code)
         return value
 
     @contextlib.contextmanager
     def _tracing(self, by: str, metric: str, top: int):
-        with tracing.trace() as trace:
-            yield
+        """A trace in which only what runs in _run_part() and _awaited() is seen of this thread."""
         with quiet():
+            with tracing.trace() as trace:
+                yield
             _Report(
                 summary.top_lines(trace.snapshot, by, metric, top),
                 html_sites.document_part(trace.snapshot, by, metric, top),
             ).show(self.shell)
 
-    def _parts_of_cell(self, cell: str):
-        """The cell's code, and that of its last expression or None. The source can be shown."""
+    def _run_part(self, code):
+        __tracebackhide__ = True
+        # Were the code run as code, Python would make this function, and the trace would have it.
+        return _core.run_call(types.FunctionType(code, self.shell.user_ns), ())
+
+    async def _awaited(self, code):
+        __tracebackhide__ = True
+        if not awaiting.does_await(code):
+            return self._run_part(code)
+        coroutine = eval(code, self.shell.user_global_ns, self.shell.user_ns)
+        before = _core.quiet(False)  # for all that runs in the loop meanwhile, too
+        try:
+            return await coroutine
+        finally:
+            _core.quiet(before)
+
+    def _parts_of_cell(self, cell: str) -> list:
+        """The cell's code, and that of its last expression (or None). The source can be shown."""
         with quiet(), compiling(self.shell):
             text = self.shell.transform_cell(cell)
             name = self.shell.compile.cache(text, self.shell.execution_count, raw_code=cell)
             tree = self.shell.compile.ast_parse(text, name)
-            last = None
+            last = ast.Expression(ast.Constant(None, lineno=1, col_offset=0))
             if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(cell):
-                expression = ast.Expression(tree.body.pop().value)
-                last = awaiting.compile_code(self.shell, expression, name, "eval")
-            return awaiting.compile_code(self.shell, tree, name), last
+                last = ast.Expression(tree.body.pop().value)
+            return [
+                awaiting.compile_code(self.shell, tree, name),
+                awaiting.compile_code(self.shell, last, name, "eval"),
+            ]
 
     # ---- top-level await in a kernel
 

@@ -231,7 +231,7 @@ def test_memit_with_children():
 
 def test_memprof_shows_the_sites_of_a_cell():
     texts = session(
-        "%%memprof -n 1\nkept = [bytes(9_967) for _ in range(300)]\nlen(kept)",
+        "%%memprof -n 1\nb = bytes(9)\nkept = [bytes(9_967) for _ in range(300)]\nlen(kept)",
         "%%memprof -b function -m total\nwork(2)",
     )
     assert "Live when traced memory was at its peak, by line (top 1 of" in texts[0]
@@ -241,10 +241,25 @@ def test_memprof_shows_the_sites_of_a_cell():
 
 
 def test_memprof_leaves_itself_out():
-    (text,) = session("%%memprof -m total -n 100\nx = bytes(5_000)")
-    assert "x = bytes(5_000)" in text and "Trace()" not in text, text
-    if sys.version_info < (3, 15):  # which makes running code ready for events anew, ours too
-        assert "memprof/" not in text, text
+    magic = "%%memprof -m total -n 100 -b stack\n"
+    wait = "import asyncio\nasync def wait(): await asyncio.sleep(0)"
+    cells = ["x = bytes(5_000)", "x = bytes(5_000)\nx[0]", "bytes(5_000)\nlen"]
+    texts = session(*(magic + cell for cell in cells), magic + "1", magic + "x = 1")
+    for text in texts[:3]:
+        assert "bytes(5_000)" in text and "(all 1, 5033 B in all)" in text, text
+    assert "(all 0, 0 B in all)" in texts[3] and "(all 0, 0 B in all)" in texts[4]
+    cells = ["await wait()\nx = bytes(5_000)", "x = bytes(5_000)\nawait wait()"]
+    for text in session(wait, *(magic + cell for cell in cells))[1:]:
+        assert "x = bytes(5_000)" in text and "<unknown>" not in text, text
+        mine = [line for line in text.splitlines() if re.match(r" +\d.*(memprof|contextlib)", line)]
+        assert not mine, mine
+
+
+def test_memprof_of_a_cell_that_switches_tracing_on():
+    """Our frames have not seen it: 3.15 would crash were they not prepared for it afterwards."""
+    cell = "def tracer(*event): events.append(event); return tracer\nsys.settrace(tracer)"
+    texts = session("events = []", f"%%memprof\n{cell}", "sys.settrace(None)\nprint(len(events) > 5)")
+    assert texts[-1] == "True\n", texts
 
 
 # ---- what is shown ------------------------------------------------------------------------------------
