@@ -280,13 +280,13 @@ def test_lazy_imports():
         run("import json\n" + HOT, PYTHON_LAZY_IMPORTS=mode, PYTHON_JIT="1")
 
 
-# The values to try; none: it has none.
+# The values to try; none: it has none. FOLDER is an empty one.
 OPTION_VALUES = {
     "context_aware_warnings": ["0", "1"], "cpu_count": ["2"], "dev": [], "disable-remote-debug": [],
     "faulthandler": [], "frozen_modules": ["on", "off"], "gil": ["0", "1"], "importtime": [],
     "int_max_str_digits": ["0", "5000"], "lazy_imports": ["all", "normal"], "no_debug_ranges": [],
     "pathconfig_warnings": ["0", "1"], "perf": [], "perf_jit": [],
-    "pycache_prefix": ["/nonexistent"], "showrefcount": [], "thread_inherit_context": ["0", "1"],
+    "pycache_prefix": ["FOLDER"], "showrefcount": [], "thread_inherit_context": ["0", "1"],
     "tlbc": ["0", "1"], "tracemalloc": ["1", "9"], "utf8": ["0", "1"], "warn_default_encoding": [],
 }  # fmt: skip
 
@@ -312,13 +312,14 @@ for path in (f"/tmp/perf-{os.getpid()}.map", f"/tmp/jit-{os.getpid()}.dump"):
 
 
 @pytest.mark.parametrize("option", options_of_this_python())
-def test_options(option):
+def test_options(option, tmp_path):
     name = option.partition("=")[0]
     assert name in OPTION_VALUES, "an option that is new to these tests"
     if name == "gil" and not FREE_THREADED:
         pytest.skip("of free-threaded builds")
     if name.startswith("perf") and not sysconfig.get_config_var("PY_HAVE_PERF_TRAMPOLINE"):
         pytest.skip("this Python has no perf trampoline")
+    option = option.replace("FOLDER", str(tmp_path))
     result = run_plain("-c", PRELUDE + WITH_OPTION, python=["-X", option])
     written = result.stderr.splitlines()
     assert result.status == 0 and all(line.startswith("import time:") for line in written), result
