@@ -116,9 +116,22 @@ def _show_source(code: types.CodeType, source: str) -> None:
         register(code if by_code else _CODE_NAME, source, _CODE_NAME)
 
 
+def text_of_code(program: Program) -> str:
+    """What Python compiles of the text after ``-c``: from 3.14 on without a common indent."""
+    text = program.target
+    lines = text.split("\n")
+    filled = [line for line in lines if line.strip(" \t")]
+    prefix = os.path.commonprefix(filled)
+    indent = len(prefix) - len(prefix.lstrip(" \t"))
+    if indent == 0 or sys.version_info < (3, 14):
+        return text
+    return "\n".join(line[indent:] if line.strip(" \t") else "" for line in lines)
+
+
 def _prepare_code(program: Program, watch: Callable | None) -> Callable[[], object]:
-    code = _compile(program.target, _CODE_NAME)
-    _show_source(code, program.target)
+    text = text_of_code(program)
+    code = _compile(text, _CODE_NAME)
+    _show_source(code, text)
     sys.argv[:] = ["-c", *program.arguments]
     _set_path0("")
     main = _new_main(__loader__=importlib.machinery.BuiltinImporter)

@@ -133,6 +133,23 @@ def test_working_directory_that_is_gone(folder, tmp_path, kind):
     assert traced == plain
 
 
+INDENTED = [
+    "   print(1)\n   print(2)", '\n  \n\tif 1:\n\t    print("""a\n\t  \n\t b""")\n', "  1\n\t1", " 1\n1",
+    "    def f():\n       1/0\n \n    f()\n  ", "", "  ", "\n", ' print("""\\\n  \n x""")\n', " 1\n \xa0\n",
+    " print(1)\r\n print(2)\r\n", " print(1)\n ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", INDENTED)
+def test_indented_code(source):
+    """Python 3.14 takes the common indent away; before that it is an error."""
+    plain, traced = run_both("-c", source)
+    if "SyntaxError" in plain.stderr or "IndentationError" in plain.stderr:
+        assert traced.status == 2 and traced.stdout == ""
+    else:
+        assert traced == plain
+
+
 OPTIONS = ["-O", "-OO", "-B", "-u", "-X dev", "-W error::ImportWarning", "-W ignore", "-X utf8=0"]
 OPTIONS += ["-s -S", "-X faulthandler -X int_max_str_digits=0", "-X tracemalloc=2", "-q -bb"]
 if sys.version_info >= (3, 15):
