@@ -27,7 +27,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from . import _core, tracing, wrapping
+from . import _core, texts, tracing, wrapping
 
 MIB = 2**20
 
@@ -106,16 +106,24 @@ class Function:
 
     def source(self, line: int) -> str:
         """A line's text without its end; empty where the source is not known."""
-        return linecache.getline(self.filename, line).rstrip("\r\n")
+        known = texts.lines_of(self.code)
+        if known is None:
+            return linecache.getline(self.filename, line).rstrip("\r\n")
+        return known[line - 1].rstrip("\r\n") if line <= len(known) else ""
 
 
 @functools.lru_cache(maxsize=64)
 def _last_source_line(code: types.CodeType, filename: str) -> int:
     """Of the function's block; 0 where the source is not known."""
-    if not linecache.getlines(filename):
+    known = texts.lines_of(code)
+    if known is None and not linecache.getlines(filename):
         return 0
     try:
-        block, first = inspect.getsourcelines(code)
+        if known is None:
+            block, first = inspect.getsourcelines(code)
+        else:
+            first = code.co_firstlineno
+            block = inspect.getblock(known[first - 1 :])
     except (OSError, TypeError, SyntaxError, IndexError):
         return 0
     return max(first, 1) + len(block) - 1 if code.co_name != "<module>" else 0

@@ -54,6 +54,47 @@ def test_lines_of_selected_functions(program):
         assert result.status == 2 and len(result.stderr.splitlines()) == 1, result
 
 
+CODE = """
+def f(n):
+    # a\fcomment
+    x = [bytes(70_000) for _ in range(n)]
+    return len(x)
+
+    # the end
+@profile
+class Box:
+    def put(self):
+        self.x = bytes(50_000)
+exec("def g():\\n    return bytes(60_000)")
+profile(g)()
+import collections
+profile(collections.namedtuple("Point", "x y"))(1, 2)
+f(1); Box().put()
+try: 1 / 0
+except ZeroDivisionError:
+    import traceback; traceback.print_exc()
+import linecache; print(linecache.cache.get("<string>"))
+"""
+
+
+def test_source_of_code_of_the_command_line(tmp_path):
+    result = run_memprof("lines", "-f", "f", "-c", CODE, cwd=tmp_path)
+    assert result.status == 0, result
+    rows = [line for line in result.stdout.split("\n") if re.match(r" +\d+ ", line)]
+    for number, text in enumerate(CODE.split("\n")[1:5], 2):
+        assert any(row.startswith(f"{number:6} ") and row.endswith("  " + text) for row in rows), rows
+    assert any(row.endswith("        self.x = bytes(50_000)") for row in rows)
+    assert any("58.6 KiB" in row and row.endswith("MiB") for row in rows), "made by exec: not known"
+    plain = run([sys.executable, "-c", CODE.replace("@profile", "").replace("profile(", "(")], cwd=tmp_path)
+    assert result.stderr == plain.stderr, "the program's own tracebacks are what they were"
+    assert plain.stdout == result.stdout.splitlines(True)[0]
+    page = run_memprof("lines", "--format", "html", "-f", "f", "-c", CODE, cwd=tmp_path).stdout
+    assert "# a\fcomment" in page and "self.x = bytes(50_000)" in page
+    text = run_memprof("lines", "--format", "json", "-f", "f", "-c", CODE, cwd=tmp_path).stdout
+    rows = json.loads(text.partition("\n")[2])["lines"]
+    assert "    return len(x)" in [row["source"] for row in rows]
+
+
 MODULE = "import sys\nprint(__name__, 'begins')\ndef work(): return bytes(70_000)\nx = work()\n"
 
 

@@ -12,7 +12,7 @@ import sys
 import types
 from collections.abc import Callable, Iterable
 
-from .. import outputs, program, wrapping
+from .. import outputs, program, texts, wrapping
 from ..lines import BACKENDS, LineProfiler, quiet
 from ..report import console, html, html_lines
 from ..report import lines as lines_report
@@ -144,10 +144,12 @@ def _prepare(prof: LineProfiler, wanted: list[str], traced: program.Program) -> 
     of_main = [one for one, module in split if _is_of_main(module, traced)]
 
     def watch(code: types.CodeType) -> None:
+        if traced.kind == "code":
+            texts.learn(code, program.text_of_code(traced))
         for one in of_main:
             _select_of_main(prof, one, code)
 
-    run = program.prepare(traced, watch if of_main else None)
+    run = program.prepare(traced, watch if of_main or traced.kind == "code" else None)
     for one in wanted:
         if one not in of_main:
             _select_imported(prof, one)
