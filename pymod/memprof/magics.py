@@ -256,21 +256,26 @@ class MemprofMagics(Magics):
         repeat = max(1, number("r", int, 1))
         timeout = number("t", float, 0.0)
         interval = number("i", float, 0.1)
-        code = self._compile(statement)
+        code, before = self._compile(statement), self._compile(setup)
         spaces = self.shell.user_global_ns, self.shell.user_ns
-        exec(self._compile(setup), *spaces)
         result = measuring.MemitResult(repeat, timeout or None, interval, "c" in options)
         runs = self._runs(code, result)
 
         async def awaited():
             __tracebackhide__ = True
+            value = eval(before, *spaces)
+            if awaiting.does_await(before):
+                await value
             for measured in runs:
                 with measured:
-                    await eval(code, *spaces)
+                    value = eval(code, *spaces)
+                    if awaiting.does_await(code):
+                        await value
             return self._say(result, options)
 
-        if awaiting.does_await(code):
+        if awaiting.does_await(code) or awaiting.does_await(before):
             return awaiting.run(self.shell, awaited)
+        exec(before, *spaces)
         for measured in runs:
             with measured:
                 exec(code, *spaces)
@@ -398,8 +403,6 @@ class MemprofMagics(Magics):
             return self._compile(arguments[1])
         options = _MPRUN_OPTIONS if magic == "mprun" else _MEMIT_OPTIONS
         statement = self._parse(arguments[0], options, magic)[1]
-        if magic == "memit" and len(arguments) > 1:
-            statement = ""
         return self._compile("\n".join([statement, *arguments[1:]]))
 
 
