@@ -73,9 +73,24 @@ mp_snapshot_select(const struct mp_snapshot *snapshot, const bool *keep)
     return copy;
 }
 
+/* Differences of sums are signed: sums have 63 bits. */
+static bool
+counts_fit(const struct mp_counts *sum, const struct mp_counts *more)
+{
+    return more->bytes <= INT64_MAX - sum->bytes && more->blocks <= INT64_MAX - sum->blocks;
+}
+
+static bool
+totals_fit(const struct mp_totals *sum, const struct mp_totals *more)
+{
+    return counts_fit(&sum->live, &more->live) && counts_fit(&sum->peak, &more->peak) &&
+           counts_fit(&sum->total, &more->total);
+}
+
 bool
 mp_snapshot_check(const struct mp_snapshot *snapshot, const char **why)
 {
+    struct mp_totals sum = {0};
     if (!mp_symbols_check(snapshot->symbols, why))
         return false;
     for (size_t i = 0; i < snapshot->count && !*why; i++)
@@ -83,6 +98,10 @@ mp_snapshot_check(const struct mp_snapshot *snapshot, const char **why)
             *why = "a row has a stack that does not exist";
         else if (snapshot->rows[i].kind >= MP_KINDS)
             *why = "a row has an unknown kind";
+        else if (!totals_fit(&sum, &snapshot->rows[i].totals))
+            *why = "the numbers of the rows are too large";
+        else
+            mp_totals_add(&sum, &snapshot->rows[i].totals);
     for (size_t c = 0; c < snapshot->series.count && !*why; c++) {
         const struct mp_checkpoint *checkpoint = &snapshot->series.checkpoints[c];
         for (size_t i = 0; i < checkpoint->count && !*why; i++)

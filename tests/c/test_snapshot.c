@@ -217,7 +217,9 @@ check_sees_what_is_out_of_bounds(void **state)
         {&s->rows[2].kind, UINT32_MAX, 4},    {&one->points[1].id, 3, 4},
         {&two->points[0].id, UINT32_MAX, 4},  {&one->points[1].id, 0, 4},
         {&one->points[0].id, 2, 4},           {&two->time, 9, 8},
-        {&one->time, UINT64_MAX, 8},
+        {&one->time, UINT64_MAX, 8},          {&s->rows[0].totals.live.bytes, UINT64_MAX, 8},
+        {&s->rows[2].totals.peak.bytes, INT64_MAX, 8},
+        {&s->rows[1].totals.total.blocks, INT64_MAX, 8},
     };
     const char *why;
     for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
@@ -243,7 +245,8 @@ check_allows_what_is_at_the_bounds(void **state)
     s->rows[0].stack = 2;
     s->rows[0].kind = MP_TRACKED;
     s->rows[0].domain = UINT32_MAX;
-    s->rows[0].totals.live.bytes = UINT64_MAX;
+    s->rows[0].totals.live.bytes =
+        INT64_MAX - s->rows[1].totals.live.bytes - s->rows[2].totals.live.bytes;
     s->series.checkpoints[1].time = 10; /* at the same time */
     s->series.checkpoints[1].points[0].id = 2;
     assert_true(mp_snapshot_check(s, &why));
