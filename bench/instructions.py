@@ -34,12 +34,12 @@ SLACK = 1.03  # another patch release of the compiler or of CPython
 PARTS = {
     "hook": ["hook.c"],
     "thread": ["thread.h", "thread.c"],
-    "walk": ["stack.h", "trail.h", "trail.c", "frames.h", "anchor_*.h", "compat.h", "frame_*.h"],
+    "walk": ["stack.h", "stack.c", "trail.h", "trail.c", "frames.h", "anchor_*.h", "compat.h", "frame_*.h"],
     "tracer": ["tracer.h", "tracer.c"],
     "shadow": ["shadow.h", "shadow.c"],
     "tally": ["tally.h", "tally.c"],
     "side": ["side.h", "side.c"],
-    "miss": ["stack.c", "code.c", "depot.c", "table.c", "names.c", "linetable.c", "depot.h",
+    "miss": ["intern.c", "code.c", "depot.c", "table.c", "names.c", "linetable.c", "depot.h",
              "table.h", "names.h", "linetable.h", "code.h"],
 }  # fmt: skip
 OTHER = "other"
