@@ -166,12 +166,13 @@ static inline __attribute__((always_inline)) void *
 traced_realloc(struct mp_thread *self, enum mp_kind kind, void *old, size_t size, uint32_t idle)
 {
     const PyMemAllocatorEx *below = &mp_chain_below[kind];
+    /* before we enter: mp_tracer_clear() counts, then waits for those who have entered */
+    const uint32_t clears = atomic_load_explicit(&mp_tracer.clears, memory_order_acquire);
     if (MP_UNLIKELY(!mp_tracer_enter(self, idle)))
         return below->realloc(below->ctx, old, size);
     struct mp_entry entry = {0};
     if (old)
         mp_tracer_take((uintptr_t)old, &entry);
-    const uint32_t clears = atomic_load_explicit(&mp_tracer.clears, memory_order_relaxed);
     go_below(self);
     void *block = below->realloc(below->ctx, old, size);
     if (MP_UNLIKELY(!mp_tracer_enter(self, idle)))

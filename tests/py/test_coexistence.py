@@ -309,7 +309,7 @@ for _ in range(10):
 """,
     "numbers of the same": RAW_WITHOUT_GIL + WHILE_OTHERS + """
 tracemalloc.start(); memprof.start()
-for _ in range(20): while_others(churn, memprof.clear); check()
+for _ in range(60): while_others(churn, memprof.clear); check()
 """,
     "fork while threads allocate": FORK + WHILE_OTHERS + """
 def in_child():
