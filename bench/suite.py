@@ -76,7 +76,7 @@ class Benchmark:
             except TooLong as error:
                 raise Failed(str(error)) from None
             if not output.exists():
-                raise Failed(_end_of(done.stderr or done.stdout))
+                raise Failed(_end_of((done.stderr or done.stdout).replace(folder, ".")))
             try:
                 document = json.loads(output.read_text())
             except ValueError:
