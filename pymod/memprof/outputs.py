@@ -16,3 +16,12 @@ def check_writable(path: str) -> None:
     else:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
         os.unlink(os.path.realpath(path))  # what a link points to, not the link
+
+
+def problem_with(path: str) -> str | None:
+    """Why it cannot be written, for people; None: it can."""
+    try:
+        check_writable(path)
+    except OSError as error:
+        return f"cannot write '{path}': {error.strerror}"
+    return None

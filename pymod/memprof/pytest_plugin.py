@@ -128,12 +128,8 @@ class _Plugin:
     def _check_writable(self) -> None:
         from . import outputs
 
-        try:
-            outputs.check_writable(str(self.path))
-        except OSError as error:
-            raise pytest.UsageError(
-                f"--memprof-baseline: cannot write '{self.path}': {error.strerror}"
-            ) from None
+        if problem := outputs.problem_with(str(self.path)):
+            raise pytest.UsageError(f"--memprof-baseline: {problem}")
 
     def _read(self) -> dict[str, dict]:
         try:

@@ -163,10 +163,8 @@ def _output(path: str | None) -> str | None:
     """Absolute: the program may go elsewhere. One that cannot be written ends us."""
     if path is None:
         return None
-    try:
-        outputs.check_writable(path)
-    except OSError as error:
-        options.fail(f"cannot write '{path}': {error.strerror}")
+    if problem := outputs.problem_with(path):
+        options.fail(problem)
     return os.path.abspath(path)
 
 

@@ -107,14 +107,6 @@ def _prepare(words: list[str]):
     return _program.prepare(_program.Program(kind, target, tuple(words[1:])))
 
 
-def _check_output(path: str | None) -> None:
-    if path is not None:
-        try:
-            _outputs.check_writable(path)
-        except OSError as error:
-            raise _program.ProgramError(f"cannot write '{path}': {error.strerror}") from None
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run a program with ``profile`` in builtins, and print what it marks when it is over."""
     settings = _parser().parse_args(arguments)
@@ -129,7 +121,9 @@ def main(arguments: list[str] | None = None) -> None:
             include_children=settings.include_children,
         )  # fmt: skip
     try:
-        _check_output(settings.out_filename)
+        path = settings.out_filename
+        if path is not None and (problem := _outputs.problem_with(path)):
+            raise _program.ProgramError(problem)
         run = _prepare(settings.program)
     except _program.ProgramError as error:
         sys.stderr.write(f"{error}\n")
