@@ -22,13 +22,16 @@ endif
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wpointer-arith -Wstrict-prototypes \
        -Wmissing-prototypes -Wundef -Wvla
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-BASE = -std=c11 -fPIC -fvisibility=hidden -fno-plt -pthread -Iinclude -DMEMPROF_VERSION='"$(VERSION)"' \
+BASE = -std=c11 -fPIC -fvisibility=hidden -fno-plt -pthread -Iinclude -Ilib -DMEMPROF_VERSION='"$(VERSION)"' \
        $(WARN) $(CFLAGS)
 
-# The one list of sources: every .c of lib/ (pymod/build_ext.py has the same rule).
-LIB_SOURCES := $(sort $(wildcard lib/*.c lib/os/*.c))
-EXT_SOURCES := $(LIB_SOURCES) $(sort $(wildcard lib/py/*.c pymod/memprof/*.c))
-HEADERS := $(sort $(wildcard lib/*.h lib/os/*.h lib/py/*.h include/memprof/*.h))
+# Every .c of lib/, of the systems this one's only (pymod/build_ext.py has the same rule).
+# Those of lib/py and pymod/core need Python.
+SYSTEM ?= linux
+find = $(sort $(shell find $(1) -name '$(2)' -not -path 'lib/os/*/*') $(wildcard lib/os/$(SYSTEM)/$(2)))
+LIB_SOURCES := $(filter-out lib/py/%,$(call find,lib,*.c))
+EXT_SOURCES := $(call find,lib pymod/core,*.c)
+HEADERS := $(call find,lib include pymod/core,*.h)
 C_TESTS := $(sort $(wildcard tests/c/test_*.c))
 
 O = build/obj$(SANITIZE)
@@ -85,7 +88,7 @@ build/memprof.pc: Makefile pyproject.toml
 	  'Description: memory profiler and leak tracer, C library' \
 	  'Libs: -L$${prefix}/lib -lmemprof -pthread' 'Cflags: -I$${prefix}/include' > $@
 
-build/ext-$(PY_TAG)/%.o: %.c $(HEADERS) $(wildcard pymod/memprof/*.h)
+build/ext-$(PY_TAG)/%.o: %.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(SAY) "  cc $<"; $(CC) $(BASE) $(NDEBUG) -isystem $(PY_INCLUDE) -c $< -o $@
 
@@ -96,7 +99,7 @@ check-c: $(C_TEST_BINARIES) ## C suites only
 	@set -e; for t in $^; do CMOCKA_MESSAGE_OUTPUT=stdout $$t; done
 
 $O/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(LIB_OBJECTS)
-	$(SAY) "  cc $<"; $(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) -Ilib $< $(LIB_OBJECTS) -lcmocka -lm -o $@
+	$(SAY) "  cc $<"; $(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) $< $(LIB_OBJECTS) -lcmocka -lm -o $@
 
 LENGTH ?= long
 check-asan check-ubsan check-tsan: check-%: setup ## C suites and the extension's tests (LENGTH=short, long) under a sanitizer
@@ -111,9 +114,9 @@ build/fuzz/profile: tests/fuzz/fuzz_profile.c $(LIB_SOURCES) $(HEADERS)
 	@mkdir -p build/fuzz/new_profile
 	$(FUZZ) $< $(LIB_SOURCES) -o $@
 
-build/fuzz/linetable: tests/fuzz/fuzz_linetable.c lib/linetable.c lib/linetable.h
+build/fuzz/linetable: tests/fuzz/fuzz_linetable.c lib/base/linetable.c lib/base/linetable.h
 	@mkdir -p build/fuzz/new_linetable
-	$(FUZZ) $< lib/linetable.c -o $@
+	$(FUZZ) $< lib/base/linetable.c -o $@
 
 fuzz: build/fuzz/profile build/fuzz/linetable  ## the fuzzers (clang-14, libclang-rt-14-dev), FUZZ_SECONDS each
 	cd build/fuzz && for f in profile linetable; do ./$$f -max_total_time=$(FUZZ_SECONDS) \
@@ -155,7 +158,7 @@ check-py: ext               ## pytest suite only
 lint:                       ## dependency law, header checks, sizes
 	@$(PYTHON) tests/lint/house.py
 	@for h in $(filter lib/%.h include/memprof/memprof.h,$(filter-out lib/py/%,$(HEADERS))); do \
-	  $(CC) -std=c11 -fsyntax-only -Wall -Iinclude -x c $$h || exit 1; done
+	  $(CC) -std=c11 -fsyntax-only -Wall -Iinclude -Ilib -x c $$h || exit 1; done
 
 install: lib                ## install library, headers and pkg-config file under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/memprof
@@ -193,7 +196,7 @@ bench-micro: build/bench/micro ## nanoseconds of single operations of the tables
 
 build/bench/micro: bench/micro.c $(LIB_SOURCES) $(HEADERS)
 	@mkdir -p build/bench
-	$(SAY) "  cc $<"; $(CC) $(BASE) -DNDEBUG -Ilib $< $(LIB_SOURCES) -o $@
+	$(SAY) "  cc $<"; $(CC) $(BASE) -DNDEBUG $< $(LIB_SOURCES) -o $@
 
 configure: configure.ac
 	autoconf

@@ -34,7 +34,7 @@ SHORT = ["coexistence", "extension_api", "lines_activations", "heap", "heap_wron
 LEFT_OUT = {
     "test_bench": "goes by the clock or counts instructions",
     "test_headers": "compiles, and does not load the extension",
-    "test_linetable": "the same; lib/linetable.c has a fuzzer with sanitizers",
+    "test_linetable": "the same; lib/base/linetable.c has a fuzzer with sanitizers",
     "test_life_embedding": "its program would have to be built so, too",
     "test_own_memory": "the resident memory is the sanitizer's",
     "test_mprof": "the same",

@@ -167,7 +167,7 @@ def rows_of(result: dict) -> list[tuple]:
          f"{result['unselected_while_tracing']:.2f} x", "<= 1.05 x",
          result["unselected_while_tracing"] <= 1.05),
         ("calls that are not selected", f"{result['unselected_calls']:.2f} x",
-         "<= 1.05 x" if has_monitoring else "",  # 3.11: see lib/py/lines_settrace.c
+         "<= 1.05 x" if has_monitoring else "",  # 3.11: see lib/py/lines/events_settrace.c
          result["unselected_calls"] <= 1.05 or not has_monitoring),
         ("%memit of 50 MiB, of the truth", f"{100 * result['memit_50_mib']:.2f} %", "99 to 101 %",
          abs(result["memit_50_mib"] - 1) <= 0.01),

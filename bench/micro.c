@@ -10,10 +10,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "depot.h"
-#include "shadow.h"
-#include "tally.h"
-#include "tracer.h"
+#include "tables/depot.h"
+#include "tables/shadow.h"
+#include "tables/tally.h"
+#include "record/tracer.h"
 
 enum { BATCHES = 301, OPERATIONS = 4096, SITES = 4096, STACKS = 1 << 14, MANY_STACKS = 1000000,
        DEPTH = 12 };

@@ -1,11 +1,11 @@
 /* The public functions of memprof/memprof.h, over the rooms behind them. */
 #include "memprof/memprof.h"
 
-#include "diff.h"
+#include "analyse/diff.h"
 #include "freeze.h"
-#include "profile_file.h"
-#include "sampler.h"
-#include "tracer.h"
+#include "profile/profile_file.h"
+#include "record/timeline.h"
+#include "record/tracer.h"
 
 _Static_assert((int)MEMPROF_CORRUPT == (int)MP_CORRUPT, "one list of errors");
 _Static_assert((int)MEMPROF_BY_STACK == (int)MP_BY_STACK, "one list of groupings");
@@ -47,7 +47,7 @@ memprof_start(void)
     if (status != MP_OK)
         return status;
     mp_freeze_start_clock();
-    mp_sampler_reset();
+    mp_timeline_reset();
     mp_tracer_activate();
     return MP_OK;
 }
@@ -55,7 +55,7 @@ memprof_start(void)
 void
 memprof_stop(void)
 {
-    mp_sampler_stop();
+    mp_timeline_stop();
     if (mp_tracer_is_active())
         mp_tracer_stop();
 }
@@ -65,9 +65,9 @@ memprof_clear(void)
 {
     if (!mp_tracer_is_active())
         return;
-    mp_sampler_stop();
+    mp_timeline_stop();
     mp_tracer_clear();
-    mp_sampler_reset();
+    mp_timeline_reset();
 }
 
 int

@@ -5,10 +5,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "os/c_heap.h"
+#include "os/malloc_stats.h"
 #include "os/process_memory.h"
-#include "sampler.h"
-#include "tracer.h"
+#include "record/timeline.h"
+#include "record/tracer.h"
 
 static _Atomic int64_t started; /* nanoseconds since 1970 */
 
@@ -96,10 +96,10 @@ static void
 fill_facts(struct mp_facts *facts)
 {
     struct mp_process_memory process;
-    struct mp_c_heap heap;
+    struct mp_malloc_stats heap;
 
     mp_process_memory(&process);
-    mp_c_heap(&heap);
+    mp_malloc_stats(&heap);
     memset(facts, 0xff, sizeof *facts); /* -1: not known */
     facts->pid = getpid();
     facts->started_ns = atomic_load(&started);
@@ -190,7 +190,7 @@ fill_series(struct mp_snapshot *snapshot)
     struct mp_counts *sums = mp_mem_new(size);
     if (!sums)
         return MP_NO_MEMORY;
-    const int status = mp_series_copy(mp_sampler_series(), &snapshot->series);
+    const int status = mp_series_copy(mp_timeline_series(), &snapshot->series);
     for (size_t i = 0; i < snapshot->series.count; i++)
         sum_by_stack(&snapshot->series.checkpoints[i], sums, stacks);
     mp_mem_free(sums, size);

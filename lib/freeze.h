@@ -7,13 +7,13 @@
 #ifndef MP_FREEZE_H
 #define MP_FREEZE_H
 
-#include "snapshot.h"
+#include "analyse/snapshot.h"
 
 /* The symbols of now, one reference for the caller; NULL when there is no memory. */
 MP_WARN_UNUSED struct mp_symbols *mp_freeze_symbols(void);
 
-/* The numbers of now; NULL when there is no memory. `series` includes the sampler's
- * checkpoints: only by the sampler's own thread or while it is stopped. */
+/* The numbers of now; NULL when there is no memory. `series` includes the timeline's
+ * checkpoints: only by the timeline's own thread or while it is stopped. */
 MP_WARN_UNUSED struct mp_snapshot *mp_freeze(bool series);
 
 /* Fill facts.traced_small and traced_c_heap: a walk over all live blocks. Bytes of the raw

@@ -6,7 +6,7 @@ import fnmatch
 import os
 from collections.abc import Iterable
 
-# enum mp_kind in lib/depot.h
+# enum mp_kind in lib/tables/depot.h
 _KINDS = {"raw": 0, "mem": 1, "obj": 2}
 _TRACKED = 3
 _LARGEST_DOMAIN = 2**32 - 1  # unsigned int of memprof_track

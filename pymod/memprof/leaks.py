@@ -1,7 +1,7 @@
 """Which call stacks grow through a whole run, and what the objects are that they leave behind.
 
-The verdicts are those of lib/growth.h; types, holders and retained sizes come from one pass
-over the heap while the program's objects are still there (lib/py/heap_leaks.h).
+The verdicts are those of lib/analyse/growth.h; types, holders and retained sizes come from one pass
+over the heap while the program's objects are still there (lib/py/heap/leaks.h).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from . import _core
 from .snapshot import Snapshot, Traceback
 
 STEADY = "steady"
-_STEPWISE = "stepwise"  # one block that was made larger: see lib/growth.h
+_STEPWISE = "stepwise"  # one block that was made larger: see lib/analyse/growth.h
 _CONTAINERS = {"dict", "set", "list", "collections.deque", "collections.OrderedDict"}
 _CONTAINERS |= {"collections.defaultdict", "collections.Counter"}
 

@@ -31,7 +31,7 @@ from . import _core, texts, tracing, wrapping
 
 MIB = 2**20
 
-# What the counters of a line are; see lib/py/lines.h.
+# What the counters of a line are; see lib/py/lines/counters.h.
 LINE, HITS, ALLOCATED, FREED, PEAK, LEVEL, RSS, RSS_CHANGE = range(8)
 
 _METRICS = {"psutil": 0, "posix": 0, "tracemalloc": 0, "psutil_pss": 1, "psutil_uss": 2}

@@ -37,4 +37,4 @@ def mark(name: str = "unit") -> None:
         unit = name
     done = next(_counter)
     if done % _apart == 0:
-        _apart = every << _core.sampler_mark(done)
+        _apart = every << _core.timeline_mark(done)

@@ -313,7 +313,7 @@ class Snapshot:
 
     @property
     def facts(self) -> dict[str, int]:
-        """What is known of the process: see MP_FACTS in lib/snapshot.h. Bytes unless the
+        """What is known of the process: see MP_FACTS in lib/analyse/snapshot.h. Bytes unless the
         name says otherwise; -1 where it is not known."""
         return self._core.facts()
 

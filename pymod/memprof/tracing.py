@@ -35,7 +35,7 @@ class Options(namedtuple("Options", "series output checkpoint every free_lists n
         return bool(lacks) or self[:4] != wanted[:4]
 
     def note(self) -> bytes:
-        """The profile's note, as lib/PROFILE_FORMAT.md has it."""
+        """The profile's note, as lib/profile/PROFILE_FORMAT.md has it."""
         notes = {"python": _PYTHON, "memprof": _core.version} | self.notes
         if self.every:
             notes["unit"] = marks.unit
@@ -107,7 +107,7 @@ def start(
         _first_output = path
         if path is not None:
             save(path)  # fails now rather than in ten seconds
-        _start_sampler()
+        _start_timeline()
     except BaseException:
         stop()
         raise
@@ -122,7 +122,7 @@ def stop() -> None:
     the chain and only pass calls on.
     """
     global _options, _is_borrowed
-    _core.sampler_stop()
+    _core.timeline_stop()
     _core.restamp(False)
     marks.begin(0)
     _options = None
@@ -182,10 +182,10 @@ def is_tracing() -> bool:
 
 def clear() -> None:
     """Forget all blocks and numbers, and go on tracing."""
-    ran = _core.sampler_stop()
+    ran = _core.timeline_stop()
     _core.clear()
     if ran:
-        _start_sampler()
+        _start_timeline()
 
 
 def get_traced_memory() -> tuple[int, int]:
@@ -253,8 +253,8 @@ def _warn_when_unhooked() -> None:
 
 
 def final_snapshot() -> Snapshot:
-    """As take_snapshot(), with the series; the sampler is stopped for good."""
-    _core.sampler_stop()
+    """As take_snapshot(), with the series; the timeline is stopped for good."""
+    _core.timeline_stop()
     core = _core.take_snapshot(True)
     if _options is not None:
         core.set_note(_options.note())
@@ -264,7 +264,7 @@ def final_snapshot() -> Snapshot:
 def snapshot_so_far() -> Snapshot:
     """As final_snapshot(), but the trace goes on."""
     snapshot = final_snapshot()
-    _start_sampler()
+    _start_timeline()
     return snapshot
 
 
@@ -298,12 +298,12 @@ def trace(**options) -> Iterator[Trace]:
             stop()
 
 
-# ---- the sampler, fork and the end of the process ------------------------------------------
+# ---- the timeline, fork and the end of the process ------------------------------------------
 
 
-def _start_sampler() -> None:
+def _start_timeline() -> None:
     if _options is not None and (_options.series or _options.output):
-        _core.sampler_start(
+        _core.timeline_start(
             _options.series and not _options.every, _options.output, _options.checkpoint, _options.note()
         )
 
@@ -315,15 +315,15 @@ def _register() -> None:
         _registered = True
         atexit.register(_at_exit)
         os.register_at_fork(
-            before=_core.sampler_pause,
-            after_in_parent=_core.sampler_resume,
+            before=_core.timeline_pause,
+            after_in_parent=_core.timeline_resume,
             after_in_child=_after_fork_in_child,
         )
 
 
 def _at_exit() -> None:
     if _core.shut_down():  # the end of another interpreter than the main one is not ours
-        _core.sampler_stop()
+        _core.timeline_stop()
 
 
 def _after_fork_in_child() -> None:
@@ -335,8 +335,8 @@ def _after_fork_in_child() -> None:
     if _options.output is not None:
         _options = _options._replace(output=f"{_first_output}.{os.getpid()}")
         _write_at_end_of_multiprocessing_child()
-    if _core.sampler_stop():  # it was running, in the parent
-        _start_sampler()
+    if _core.timeline_stop():  # it was running, in the parent
+        _start_timeline()
 
 
 def save_output() -> None:

@@ -3,7 +3,7 @@
 #ifndef MP_MAKE_HISTORY_H
 #define MP_MAKE_HISTORY_H
 
-#include "growth.h"
+#include "analyse/growth.h"
 #include "make_snapshot.h"
 
 enum { FIRST = MP_GROWTH_CHECKPOINTS, TICK = 10000000, MB = 1 << 20 };

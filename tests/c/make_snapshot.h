@@ -6,8 +6,8 @@
 #include <dirent.h>
 #include <unistd.h>
 
-#include "group.h"
-#include "snapshot.h"
+#include "analyse/group.h"
+#include "analyse/snapshot.h"
 
 /* ---- lack of memory ------------------------------------------------------------------------ */
 

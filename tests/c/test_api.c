@@ -3,7 +3,7 @@
 
 #include <memprof/memprof.h>
 #include "make_snapshot.h"
-#include "tracer.h"
+#include "record/tracer.h"
 
 static int
 start(void **state)

@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 
 enum { FIRST_CAPACITY = 65536 };
 

@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-#include "depot.h"
+#include "tables/depot.h"
 
 enum { THREADS = 4, ROUNDS = 3000 };
 

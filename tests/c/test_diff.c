@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "test.h"
 
-#include "diff.h"
+#include "analyse/diff.h"
 #include "make_snapshot.h"
 
 enum { TEXT = 8192, KEYS = 7 };

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "test.h"
 
-#include "dominators.h"
+#include "graph/dominators.h"
 #include "make_graph.h"
 
 static struct mp_dominators

@@ -7,9 +7,9 @@
 
 #include "freeze.h"
 #include "make_snapshot.h"
-#include "profile_file.h"
-#include "sampler.h"
-#include "tracer.h"
+#include "profile/profile_file.h"
+#include "record/timeline.h"
+#include "record/tracer.h"
 
 enum { THREADS = 4, BLOCKS = 200, ROUNDS = 50 };
 
@@ -21,11 +21,11 @@ start_afresh(void **state)
 {
     (void)state;
     mp_mem_fail_nth(0);
-    mp_sampler_stop();
+    mp_timeline_stop();
     if (mp_tracer_start() != MP_OK)
         return -1;
     mp_freeze_start_clock();
-    mp_sampler_reset();
+    mp_timeline_reset();
     return 0;
 }
 
@@ -251,7 +251,7 @@ freeze_without_memory_leaves_nothing(void **state)
     (void)state;
     bool yes = true;
     record(1, stack_of(1), MP_OBJ, 100);
-    mp_sampler_take();
+    mp_timeline_take();
     mp_snapshot_free(freeze(true)); /* symbols are kept from now on */
     fail_each_request(freeze_once, NULL);
     fail_each_request(freeze_once, &yes);

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "test.h"
 
-#include "graph.h"
+#include "graph/graph.h"
 #include "make_graph.h"
 
 /* ---- search ------------------------------------------------------------------------------ */

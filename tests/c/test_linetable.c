@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "linetable.h"
+#include "base/linetable.h"
 
 /* Format: Objects/locations.md of CPython. `units` are instructions of two bytes. */
 #define ENTRY(kind, units) (uint8_t)(0x80 | (kind) << 3 | ((units) - 1))

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "mem.h"
+#include "base/mem.h"
 
 enum { THREADS = 4, PIECES = 4000, ARENA_CHUNK = 1 << 18 };
 

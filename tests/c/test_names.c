@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-#include "names.h"
+#include "base/names.h"
 
 enum { THREADS = 4, NAMES = 5000 };
 

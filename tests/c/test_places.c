@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "test.h"
 
-#include "places.h"
+#include "base/places.h"
 
 static void
 what_was_set_is_found(void **state)

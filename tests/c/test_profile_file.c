@@ -8,8 +8,8 @@
 #include <sys/wait.h>
 
 #include "make_snapshot.h"
-#include "profile_file.h"
-#include "profile_sections.h"
+#include "profile/profile_file.h"
+#include "profile/profile_sections.h"
 
 #ifndef MP_GOLDEN
 #define MP_GOLDEN "tests/golden/version1.mprof"

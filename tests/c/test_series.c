@@ -1,12 +1,12 @@
 #define _GNU_SOURCE
 #include "test.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "freeze.h"
 #include "make_snapshot.h"
-#include "profile_file.h"
-#include "sampler.h"
-#include "tracer.h"
+#include "profile/profile_file.h"
+#include "record/timeline.h"
+#include "record/tracer.h"
 
 /* Two points that tell the number of the checkpoint. */
 static void
@@ -245,21 +245,21 @@ record(uintptr_t block, uint32_t line, enum mp_kind kind, size_t size)
 }
 
 static void
-snapshot_has_stacks_where_the_sampler_has_sites(void **state)
+snapshot_has_stacks_where_the_timeline_has_sites(void **state)
 {
     (void)state;
     assert_int_equal(mp_tracer_start(), MP_OK);
-    mp_sampler_reset();
+    mp_timeline_reset();
     for (size_t size = 8; size <= 24; size += 4) { /* of four sites on each line */
         record(size, 2, MP_OBJ, size);
         record(size + 100, 1, MP_MEM, size);
     }
     record(1, 0, MP_RAW, 1000);
-    mp_sampler_take();
+    mp_timeline_take();
     mp_tracer_free(true, 4096);
     for (size_t size = 8; size <= 24; size += 4)
         mp_tracer_free(true, size * 4096);
-    mp_sampler_take();
+    mp_timeline_take();
     struct mp_snapshot *snapshot = mp_freeze(true);
     assert_int_equal(snapshot->series.count, 2);
     const struct mp_checkpoint *first = &snapshot->series.checkpoints[0], *last = first + 1;
@@ -269,12 +269,12 @@ snapshot_has_stacks_where_the_sampler_has_sites(void **state)
     assert_int_equal(last->count, 1);
     assert_memory_equal(last->points, &points[2], sizeof *points);
     assert_true(first->traced == 1160 && last->traced == 80 && first->time < last->time);
-    assert_int_equal(mp_sampler_series()->checkpoints[0].count, 9); /* sites: as it was */
+    assert_int_equal(mp_timeline_series()->checkpoints[0].count, 9); /* sites: as it was */
     mp_snapshot_free(snapshot);
     snapshot = mp_freeze(false);
     assert_int_equal(snapshot->series.count, 0);
     mp_snapshot_free(snapshot);
-    mp_sampler_reset();
+    mp_timeline_reset();
     mp_tracer_stop();
 }
 
@@ -332,7 +332,7 @@ main(void)
         cmocka_unit_test(copy_without_memory_is_empty),
         cmocka_unit_test(each_id_of_a_checkpoint_is_found_and_no_other),
         cmocka_unit_test(extreme_ids_are_found),
-        cmocka_unit_test(snapshot_has_stacks_where_the_sampler_has_sites),
+        cmocka_unit_test(snapshot_has_stacks_where_the_timeline_has_sites),
         cmocka_unit_test(file_has_no_more_checkpoints_than_a_series),
     };
     return RUN_TESTS(tests);

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
-#include "tracer.h"
+#include "record/tracer.h"
 
 enum { THREADS = 4, MAX_SEEN = 64 };
 

@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-#include "tracer.h"
+#include "record/tracer.h"
 
 enum { DOMAINS = 3, ADDRESSES = 300, KEYS = DOMAINS * ADDRESSES, THREADS = 4 };
 

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "make_snapshot.h"
-#include "profile_file.h"
+#include "profile/profile_file.h"
 
 static struct mp_snapshot *
 make_small(void)

@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-#include "table.h"
+#include "base/table.h"
 
 enum { THREADS = 4, KEYS = 20000 };
 

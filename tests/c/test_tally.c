@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-#include "tally.h"
+#include "tables/tally.h"
 
 enum { SITES = 20, BLOCKS = 400, THREADS = 4, LAST_SITE = MP_LANE_CHUNK * MP_LANE_CHUNKS - 1 };
 

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "thread.h"
+#include "record/thread.h"
 
 enum { THREADS = 4 };
 

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tracer.h"
+#include "record/tracer.h"
 
 #define CASE(name) static void name(void **state __attribute__((unused)))
 #define TEST(name) cmocka_unit_test_setup(name, start_afresh)

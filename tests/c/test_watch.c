@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "watch.h"
+#include "record/watch.h"
 
 static void
 rest(long milliseconds)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "linetable.h"
+#include "base/linetable.h"
 
 #define MUST(condition)                                                                   \
     do {                                                                                  \

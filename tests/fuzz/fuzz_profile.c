@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-#include "diff.h"
-#include "growth.h"
-#include "profile_file.h"
+#include "base/bytes.h"
+#include "analyse/diff.h"
+#include "analyse/growth.h"
+#include "profile/profile_file.h"
 
 enum { HEADER = 16, ENTRY = 32, CRC = 4, OFFSET = 8, SIZE = 16 };
 

@@ -4,15 +4,15 @@
  * O the directory of the library's objects:
  *
  *     cc -std=c11 -pthread -Ilib -Iinclude -Itests/c tests/golden/make_version1.c \
- *        $O/lib/[a-z]*.o $O/lib/os/[a-z]*.o -lcmocka -o make_version1
+ *        $(find $O/lib -name "*.o") -lcmocka -o make_version1
  *     ./make_version1 tests/golden/version1.mprof
  */
 #define _GNU_SOURCE
 #include "test.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "make_snapshot.h"
-#include "profile_file.h"
+#include "profile/profile_file.h"
 
 int
 main(int argc, char **argv)

@@ -1,71 +1,58 @@
 """The rules of the house that a script can check. Exit status 1 and a line for each breach.
 
-The dependency law of lib/README.md: base <- tables <- record <- lib/py, tables <- analyse;
-record and analyse never include each other but in freeze.c and api.c; Python.h only in
-lib/py/ and pymod/; PY_VERSION_HEX only in lib/py/compat.h; memory only from mem.c.
+The law between rooms (law.py) from the include lines; Python.h only in lib/py/ and pymod/;
+PY_VERSION_HEX only in lib/py/cpython/compat.h; memory only from lib/base/mem.c.
 """
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from law import C_ROOMS
+
 ROOT = Path(__file__).resolve().parents[2]
+LIB = ROOT / "lib"
 MAX_LINES = 500
-
-ROOMS = {
-    "base": {"mem", "thread", "table", "names", "bytes", "linetable", "places"},
-    "tables": {"depot", "shadow", "side", "tally", "series"},
-    "record": {"tracer", "lanes", "sampler", "watch"},
-    "analyse": {
-        "symbols", "snapshot", "group", "diff", "growth", "profile_file", "profile_sections",
-        "graph", "dominators",
-    },
-    "border": {"freeze", "api"},
-}  # fmt: skip
-ALLOWED = {
-    "base": {"base"},
-    "tables": {"base", "tables"},
-    "record": {"base", "tables", "record", "os"},
-    "analyse": {"base", "tables", "analyse"},
-    "border": {"base", "tables", "record", "analyse", "border", "os", "public"},
-    "os": {"os"},
-    "py": {"base", "tables", "record", "analyse", "border", "os", "py"},
-}
+VERSIONS = LIB / "py" / "cpython" / "compat.h"
+MEMORY = LIB / "base" / "mem.c"
 
 
-def room_of(path: Path) -> str:
-    if path.parent.name in ("os", "py"):
-        return path.parent.name
-    return next((room for room, names in ROOMS.items() if path.stem in names), "?")
+def room_of(relative: Path) -> str:
+    """The room of a path relative to lib/: its folder, or the name of a file of lib/ itself.
+    The systems' folders are the one room os."""
+    parts = relative.parts
+    if len(parts) == 1:
+        return relative.stem
+    return "os" if parts[0] == "os" else "/".join(parts[:-1])
 
 
-def includes(text: str):
+def includes(text: str) -> list[str]:
     return re.findall(r'^#include "([^"]+)"', text, re.MULTILINE)
 
 
-def check_includes(path: Path, text: str):
-    room = room_of(path)
-    if room == "?":
-        yield f"{path}: in no room of tests/lint/house.py"
+def check_includes(path: Path, text: str) -> Iterator[str]:
+    room = room_of(path.relative_to(LIB))
+    if room not in C_ROOMS:
+        yield f"{path}: {room} is no room of tests/lint/law.py"
         return
     for name in includes(text):
-        target = "public" if name.startswith("memprof/") else room_of(path.parent / name)
-        if target == "?" and name.startswith("../"):
-            target = room_of(Path(name))
-        if target not in ALLOWED[room]:
+        target = room_of(Path(name))
+        if target != room and target not in C_ROOMS[room].split():
             yield f"{path}: {room} may not include {name} ({target})"
+        if not any((folder / name).exists() for folder in (LIB, ROOT / "include")):
+            yield f"{path}: {name} is not named from lib/ on"
 
 
-def check_words(path: Path, text: str):
-    relative = str(path.relative_to(ROOT))
-    if "PY_VERSION_HEX" in text and relative != "lib/py/compat.h":
-        yield f"{path}: PY_VERSION_HEX belongs in lib/py/compat.h"
-    if "#include <Python.h>" in text and not relative.startswith(("lib/py/", "pymod/", "tests/")):
+def check_words(path: Path, text: str) -> Iterator[str]:
+    in_python = path.is_relative_to(LIB / "py") or not path.is_relative_to(LIB)
+    if "PY_VERSION_HEX" in text and path != VERSIONS:
+        yield f"{path}: PY_VERSION_HEX belongs in {VERSIONS.name}"
+    if "#include <Python.h>" in text and not in_python:
         yield f"{path}: Python.h outside lib/py and pymod"
-    if relative.startswith("lib/") and relative != "lib/mem.c":
+    if path.is_relative_to(LIB) and path != MEMORY and not in_python:
         if re.search(r"\b(malloc|calloc|realloc|mmap)\(", strip_comments(text)):
-            if not relative.startswith("lib/py/"):
-                yield f"{path}: memory comes from mem.c only"
+            yield f"{path}: memory comes from {MEMORY.name} only"
 
 
 def strip_comments(text: str) -> str:
@@ -75,16 +62,15 @@ def strip_comments(text: str) -> str:
 def main() -> int:
     breaches = []
     names: dict[str, Path] = {}
-    sources = sorted([*ROOT.glob("lib/**/*.[ch]"), *ROOT.glob("pymod/memprof/*.[ch]")])
+    sources = sorted([*ROOT.glob("lib/**/*.[ch]"), *ROOT.glob("pymod/**/*.[ch]")])
     for path in sources:
         text = path.read_text()
         breaches += check_words(path, text)
-        if "lib" in path.relative_to(ROOT).parts:
+        if path.is_relative_to(LIB):
             breaches += check_includes(path, text)
-        if path.name in names:
+        if names.setdefault(path.name, path) != path and "linux" not in path.parts:
             breaches.append(f"{path}: another file has this name: {names[path.name]}")
-        names[path.name] = path
-    everything = [*sources, *ROOT.glob("pymod/**/*.py"), *ROOT.glob("tests/py/*.py")]
+    everything = [*sources, *ROOT.glob("pymod/**/*.py"), *ROOT.glob("tests/py/**/*.py")]
     for path in [*everything, *ROOT.glob("tests/c/*.[ch]")]:
         lines = path.read_text().count("\n")
         if lines > MAX_LINES:

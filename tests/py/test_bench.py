@@ -22,11 +22,11 @@ positions: line
 events: Ir
 
 ob=(1) /lib/_core.so
-fl=(1) lib/py/hook.c
+fl=(1) lib/py/alloc/hook.c
 fn=(1) obj_malloc
 10 5
 +2 3
-fi=(2) lib/shadow.h
+fi=(2) lib/tables/shadow.h
 40 7
 fe=(1)
 * 1
@@ -52,8 +52,8 @@ def test_callgrind_self_cost_by_file_line_and_calls(tmp_path):
     path.write_text(PROFILE)
     profile = callgrind.read(path)
     assert profile.total == 5 + 3 + 7 + 1 + 2 + 1000  # without what callees cost
-    assert profile.lines["/lib/_core.so", "lib/py/hook.c"] == Counter({10: 5, 12: 3, 40: 1, 20: 2})
-    assert profile.lines["/lib/_core.so", "lib/shadow.h"] == Counter({40: 7})
+    assert profile.lines["/lib/_core.so", "lib/py/alloc/hook.c"] == Counter({10: 5, 12: 3, 40: 1, 20: 2})
+    assert profile.lines["/lib/_core.so", "lib/tables/shadow.h"] == Counter({40: 7})
     assert profile.functions["/lib/_core.so", "obj_malloc"] == 16
     assert profile.functions["/lib/_core.so", "obj_free"] == 2
     assert profile.functions["/lib/libc.so", "malloc"] == 1000
@@ -63,8 +63,8 @@ def test_callgrind_self_cost_by_file_line_and_calls(tmp_path):
 def test_functions_of_a_source():
     import callgrind
 
-    owners = callgrind.functions_of(ROOT / "lib" / "shadow.h")
-    lines = (ROOT / "lib" / "shadow.h").read_text().splitlines()
+    owners = callgrind.functions_of(ROOT / "lib" / "tables" / "shadow.h")
+    lines = (ROOT / "lib" / "tables" / "shadow.h").read_text().splitlines()
     inside = 1 + next(i for i, line in enumerate(lines) if "relaxed" in line and "load" in line)
     assert owners[inside] == "mp_word_load"
     assert owners[1] == ""
@@ -84,8 +84,8 @@ def test_budget_is_exceeded_only_above_the_slack():
 def test_every_part_of_the_core_has_a_name():
     import instructions
 
-    assert instructions.part_of("lib/py/frame_311.h") == "walk"
-    assert instructions.part_of("/somewhere/lib/tally.h") == "tally"
+    assert instructions.part_of("lib/py/cpython/frame_311.h") == "walk"
+    assert instructions.part_of("/somewhere/lib/tables/tally.h") == "tally"
     assert instructions.part_of("zlib.c") == instructions.OTHER
 
 

@@ -355,7 +355,7 @@ def resize_once(): kept.append(resize(None, 70_000))
 in_threads(1, resize_once)
 rows = memprof.take_snapshot().statistics("function", metric="live")
 assert any(row.size >= 70_000 and row.traceback[-1].function == "resize_once" for row in rows), rows[:3]
-known += 1; check()  # the sampler goes on
+known += 1; check()  # the timeline goes on
 free(kept.pop())
 """,
     "interpreters in threads": INTERPRETERS + WHILE_OTHERS + """
@@ -428,7 +428,7 @@ time.sleep(0.02)
     "started in another interpreter": RAW_WITHOUT_GIL + INTERPRETERS + """
 number = interpreters.create()
 run_in(number, "import memprof; memprof.start()")
-interpreters.destroy(number)  # ends the sampler; the trace goes on
+interpreters.destroy(number)  # ends the timeline; the trace goes on
 assert memprof.is_tracing()
 def ask(): return resize(None, 777_000)
 block = ask()
@@ -466,7 +466,7 @@ memprof.start()
 sys.last_one, builtins.last_one, one, cycle = Last(), Last(), Last(), Last()
 cycle.cycle = cycle
 """,
-    "the sampler at the end": "memprof.start(series=True); kept = storm(); time.sleep(0.05)",
+    "the timeline at the end": "memprof.start(series=True); kept = storm(); time.sleep(0.05)",
     "tracemalloc in front at the end": "memprof.start(); tracemalloc.start(); kept = storm()",
     "no hooks at the end": "tracemalloc.start(); memprof.start(); tracemalloc.stop()",
 }  # fmt: skip

@@ -29,7 +29,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_thread_that_python_does_not_know_is_said():
-    """memprof's own sampler is one; in a forked child, too."""
+    """memprof's own timeline is one; in a forked child, too."""
     program = FORK + "memprof.start(series=True)\nforked(lambda: settle(1))\n"
     with pytest.raises(AssertionError, match="threads that Python does not know"):
         run(program)

@@ -110,7 +110,7 @@ def late():
     memprof.take_snapshot().statistics("stack")
 for _ in range(3): threading.Thread(target=late).start()
 """
-SETTLE = "def settle(): time.sleep(0.05)  # the sampler is a thread that Python does not know\n"
+SETTLE = "def settle(): time.sleep(0.05)  # the timeline is a thread that Python does not know\n"
 FORK_IN_STORMS = FORK + WHILE_OTHERS + SETTLE + """
 def child():
     global done

@@ -1,4 +1,4 @@
-"""lib/linetable.c against co_positions() and co_lines() of all of the standard library."""
+"""lib/base/linetable.c against co_positions() and co_lines() of all of the standard library."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 SOURCE = r"""
-#include "linetable.h"
+#include "base/linetable.h"
 void lines_of(const uint8_t *table, size_t length, int first, size_t count, uint32_t *lines)
 {
     struct mp_line_cursor cursor = {0};
@@ -30,7 +30,7 @@ def reader(tmp_path_factory):
     (folder / "lines.c").write_text(SOURCE)
     subprocess.run(
         ["gcc", "-std=c11", "-O2", "-shared", "-fPIC", "-I", ROOT / "lib", "lines.c",
-         ROOT / "lib" / "linetable.c", "-o", "lines.so"],
+         ROOT / "lib" / "base" / "linetable.c", "-o", "lines.so"],
         cwd=folder, check=True,
     )  # fmt: skip
     library = ctypes.CDLL(folder / "lines.so")

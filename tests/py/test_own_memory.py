@@ -72,7 +72,7 @@ def trial(n, folder):
         attempt(lambda: snapshot.statistics("line"))
     fired = len(errors) == before
     _core.fail_nth(0)
-    _core.sampler_stop()
+    _core.timeline_stop()
 
     check()
     assert loaded.statistics("stack") == snapshot.statistics("stack")

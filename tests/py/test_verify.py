@@ -78,15 +78,15 @@ def strange_memprof(tmp_path_factory):
     for room in ("lib", "pymod", "include"):
         ignored = shutil.ignore_patterns("*.so", "__pycache__", "*.egg-info")
         shutil.copytree(ROOT / room, folder / room, ignore=ignored)
-    for header in (folder / "lib" / "py").glob("frame_3*.h"):
+    for header in (folder / "lib").rglob("frame_3*.h"):
         text, count = re.subn(r"(MP_FRAME_PREVIOUS = )(\d+)", r"\1 8 + \2", header.read_text())
         assert count == 1
         header.write_text(text)
-    sources = [*folder.glob("lib/**/*.c"), *folder.glob("pymod/memprof/*.c")]
+    sources = [*folder.glob("lib/**/*.c"), *folder.glob("pymod/core/*.c")]
     target = "_core" + sysconfig.get_config_var("EXT_SUFFIX")
     subprocess.run(
         ["gcc", "-std=c11", "-O0", "-shared", "-fPIC", "-pthread", '-DMEMPROF_VERSION="0"',
-         f"-I{sysconfig.get_path('include')}", f"-I{folder / 'include'}", *sources,
+         f"-I{sysconfig.get_path('include')}", f"-I{folder / 'include'}", f"-I{folder / 'lib'}", *sources,
          "-o", folder / "pymod" / "memprof" / target],
         check=True,
     )  # fmt: skip

@@ -186,7 +186,7 @@ def main(arguments: list[str]) -> int:
         options.fail(str(error))
     pid, stdout, has_begun = os.getpid(), sys.stdout, True
     builtins.profile = prof
-    # On 3.11 calls between functions cost more while a profiler is on (lib/py/lines_settrace.c).
+    # On 3.11 calls between functions cost more while a profiler is on (lib/py/lines/events_settrace.c).
     # There a marked function turns it on by itself.
     is_on = bool(settings.function) or hasattr(sys, "monitoring")
     if is_on:

@@ -1,0 +1,56 @@
+#include "base/names.h"
+
+#include <string.h>
+
+static bool
+name_equal(const void *record, const void *key)
+{
+    const struct mp_name *a = record, *b = key;
+    return a->length == b->length && memcmp(a->text, b->text, a->length) == 0;
+}
+
+int
+mp_names_init(struct mp_names *names)
+{
+    atomic_init(&names->arena.chunk, NULL);
+    return mp_table_init(&names->table, sizeof(struct mp_name), 12, name_equal);
+}
+
+void
+mp_names_destroy(struct mp_names *names)
+{
+    mp_table_destroy(&names->table);
+    mp_arena_destroy(&names->arena);
+}
+
+static uint64_t
+hash_text(const char *text, size_t length)
+{
+    uint64_t hash = mp_hash_mix(0, length);
+    for (; length >= 8; text += 8, length -= 8) {
+        uint64_t word;
+        memcpy(&word, text, 8);
+        hash = mp_hash_mix(hash, word);
+    }
+    uint64_t rest = 0;
+    memcpy(&rest, text, length);
+    return mp_hash_mix(mp_hash_mix(hash, rest), 0);
+}
+
+uint32_t
+mp_names_intern(struct mp_names *names, const char *text, size_t length)
+{
+    if (length == 0 || length > UINT32_MAX)
+        return 0;
+    const uint64_t hash = hash_text(text, length);
+    struct mp_name name = {.length = (uint32_t)length, .text = text};
+    const uint32_t id = mp_table_find(&names->table, hash, &name);
+    if (id)
+        return id;
+    char *copy = mp_arena_new(&names->arena, length);
+    if (!copy)
+        return 0;
+    memcpy(copy, text, length);
+    name.text = copy;
+    return mp_table_intern(&names->table, hash, &name);
+}

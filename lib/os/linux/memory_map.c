@@ -1,0 +1,94 @@
+#define _GNU_SOURCE
+#include "os/memory_map.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+struct lines {
+    int file;
+    size_t at, end;
+    char buffer[4096];
+};
+
+static int
+next_char(struct lines *lines)
+{
+    if (lines->at == lines->end) {
+        const ssize_t got = read(lines->file, lines->buffer, sizeof lines->buffer);
+        if (got <= 0)
+            return -1;
+        lines->at = 0;
+        lines->end = (size_t)got;
+    }
+    return (unsigned char)lines->buffer[lines->at++];
+}
+
+/* A hexadecimal number and the character after it. */
+static uintptr_t
+read_number(struct lines *lines, int *after)
+{
+    uintptr_t number = 0;
+    for (;;) {
+        const int c = *after = next_char(lines);
+        if (c >= '0' && c <= '9')
+            number = number << 4 | (uintptr_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            number = number << 4 | (uintptr_t)(c - 'a' + 10);
+        else
+            return number;
+    }
+}
+
+/* "begin-end rwxp ...": false at the end of the file. */
+static bool
+read_line(struct lines *lines, struct mp_range *range, bool *readable)
+{
+    int after;
+    range->begin = read_number(lines, &after);
+    if (after != '-')
+        return false;
+    range->end = read_number(lines, &after);
+    *readable = next_char(lines) == 'r';
+    while (after >= 0 && after != '\n')
+        after = next_char(lines);
+    return true;
+}
+
+size_t
+mp_memory_map_read(struct mp_range *ranges, size_t capacity)
+{
+    struct lines lines = {.file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC)};
+    struct mp_range range, last = {0, 0};
+    size_t count = 0;
+    bool readable;
+    if (lines.file < 0)
+        return 0;
+    while (read_line(&lines, &range, &readable)) {
+        if (!readable)
+            continue;
+        if (count && last.end == range.begin)
+            count--;
+        else
+            last.begin = range.begin;
+        last.end = range.end;
+        if (count < capacity)
+            ranges[count] = last;
+        count++;
+    }
+    close(lines.file);
+    return count;
+}
+
+bool
+mp_memory_map_has(const struct mp_range *ranges, size_t count, uintptr_t address, size_t size)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (ranges[middle].end <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && ranges[low].begin <= address && size <= ranges[low].end - address;
+}

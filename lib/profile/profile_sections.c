@@ -1,0 +1,259 @@
+#include "profile/profile_sections.h"
+
+#include <string.h>
+
+static const char no_memory[] = "there is not enough memory for it";
+
+/* ==== sections: how each is written ==================================================== */
+
+static uint64_t
+write_text(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+{
+    mp_buffer_add(out, snapshot->symbols->text, snapshot->symbols->text_size);
+    return snapshot->symbols->text_size;
+}
+
+static uint64_t
+write_names(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+{
+    const struct mp_symbols *symbols = snapshot->symbols;
+    for (uint32_t id = 1; id <= symbols->names; id++)
+        mp_buffer_u32(out, (uint32_t)mp_symbols_name(symbols, id).length);
+    return symbols->names;
+}
+
+static uint64_t
+write_locations(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+{
+    const struct mp_symbols *symbols = snapshot->symbols;
+    for (uint32_t id = 1; id <= symbols->locations; id++) {
+        mp_buffer_u32(out, symbols->location[id].file);
+        mp_buffer_u32(out, symbols->location[id].function);
+        mp_buffer_u32(out, symbols->location[id].first_line);
+        mp_buffer_u32(out, symbols->location[id].line);
+    }
+    return symbols->locations;
+}
+
+static uint64_t
+write_stacks(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+{
+    const struct mp_symbols *symbols = snapshot->symbols;
+    for (uint32_t id = 1; id <= symbols->stacks; id++) {
+        mp_buffer_u32(out, symbols->stack[id].parent);
+        mp_buffer_u32(out, symbols->stack[id].location);
+    }
+    return symbols->stacks;
+}
+
+static void
+write_counts(struct mp_buffer *out, const struct mp_counts *counts)
+{
+    mp_buffer_u64(out, counts->bytes);
+    mp_buffer_u64(out, counts->blocks);
+}
+
+static uint64_t
+write_rows(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct mp_row *row = &snapshot->rows[i];
+        mp_buffer_u32(out, row->stack);
+        mp_buffer_u32(out, row->domain);
+        mp_buffer_u32(out, row->kind);
+        mp_buffer_u32(out, 0);
+        write_counts(out, &row->totals.live);
+        write_counts(out, &row->totals.peak);
+        write_counts(out, &row->totals.total);
+    }
+    return snapshot->count;
+}
+
+static uint64_t
+write_facts(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+{
+    struct mp_facts values = snapshot->facts;
+    for (size_t i = 0; i < MP_FACT_COUNT; i++) {
+        mp_buffer_add(out, mp_fact_names[i], MP_FACT_NAME_SIZE);
+        mp_buffer_u64(out, (uint64_t)*mp_fact_value(&values, i));
+    }
+    return MP_FACT_COUNT;
+}
+
+static uint64_t
+write_note(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+{
+    mp_buffer_add(out, snapshot->note, snapshot->note_size);
+    return snapshot->note_size;
+}
+
+static uint64_t
+write_series(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+{
+    for (size_t c = 0; c < snapshot->series.count; c++) {
+        const struct mp_checkpoint *checkpoint = &snapshot->series.checkpoints[c];
+        mp_buffer_u64(out, checkpoint->time);
+        mp_buffer_u64(out, (uint64_t)checkpoint->traced);
+        mp_buffer_u64(out, (uint64_t)checkpoint->rss);
+        mp_buffer_u64(out, checkpoint->count);
+        for (size_t i = 0; i < checkpoint->count; i++) {
+            mp_buffer_u32(out, checkpoint->points[i].id);
+            mp_buffer_u32(out, checkpoint->points[i].blocks);
+            mp_buffer_u64(out, checkpoint->points[i].bytes);
+        }
+    }
+    return snapshot->series.count;
+}
+
+/* ==== sections: how each is read ======================================================== */
+
+const struct mp_section_layout mp_section_layout[MP_TAGS] = {
+    [MP_TEXT] = {"TEXT", 1, write_text},       [MP_NAME] = {"NAME", 4, write_names},
+    [MP_LOCA] = {"LOCA", 16, write_locations}, [MP_STAC] = {"STAC", 8, write_stacks},
+    [MP_ROWS] = {"ROWS", 64, write_rows},      [MP_FACT] = {"FACT", 32, write_facts},
+    [MP_NOTE] = {"NOTE", 1, write_note},       [MP_TIME] = {"TIME", 32, write_series},
+};
+
+static struct mp_symbols *
+read_symbols(struct mp_section *sections)
+{
+    struct mp_symbols *symbols = mp_symbols_new(
+        (uint32_t)sections[MP_NAME].records, (uint32_t)sections[MP_LOCA].records,
+        (uint32_t)sections[MP_STAC].records, (size_t)sections[MP_TEXT].records);
+    if (!symbols)
+        return NULL;
+    if (symbols->text_size)
+        memcpy(symbols->text, mp_cursor_take(&sections[MP_TEXT].body, symbols->text_size),
+               symbols->text_size);
+    uint64_t at = 0;
+    for (uint32_t id = 1; id <= symbols->names; id++) {
+        symbols->name_at[id] = at;
+        at += mp_cursor_u32(&sections[MP_NAME].body);
+    }
+    symbols->name_at[symbols->names + 1] = at;
+    for (uint32_t id = 1; id <= symbols->locations; id++) {
+        struct mp_cursor *in = &sections[MP_LOCA].body;
+        struct mp_symbol_location *location = &symbols->location[id];
+        location->file = mp_cursor_u32(in);
+        location->function = mp_cursor_u32(in);
+        location->first_line = mp_cursor_u32(in);
+        location->line = mp_cursor_u32(in);
+    }
+    for (uint32_t id = 1; id <= symbols->stacks; id++) {
+        symbols->stack[id].parent = mp_cursor_u32(&sections[MP_STAC].body);
+        symbols->stack[id].location = mp_cursor_u32(&sections[MP_STAC].body);
+    }
+    return symbols;
+}
+
+static void
+read_counts(struct mp_cursor *in, struct mp_counts *counts)
+{
+    counts->bytes = mp_cursor_u64(in);
+    counts->blocks = mp_cursor_u64(in);
+}
+
+static void
+read_rows(struct mp_section *section, struct mp_snapshot *snapshot)
+{
+    struct mp_cursor *in = &section->body;
+    for (; snapshot->count < snapshot->capacity; snapshot->count++) {
+        struct mp_row *row = &snapshot->rows[snapshot->count];
+        row->stack = mp_cursor_u32(in);
+        row->domain = mp_cursor_u32(in);
+        row->kind = mp_cursor_u32(in);
+        mp_cursor_u32(in);
+        read_counts(in, &row->totals.live);
+        read_counts(in, &row->totals.peak);
+        read_counts(in, &row->totals.total);
+    }
+}
+
+static void
+read_facts(struct mp_section *section, struct mp_facts *values)
+{
+    for (size_t i = 0; i < MP_FACT_COUNT; i++)
+        *mp_fact_value(values, i) = -1;
+    for (uint64_t r = 0; r < section->records; r++) {
+        const unsigned char *name = mp_cursor_take(&section->body, MP_FACT_NAME_SIZE);
+        const int64_t value = (int64_t)mp_cursor_u64(&section->body);
+        for (size_t i = 0; name && i < MP_FACT_COUNT; i++)
+            if (memcmp(name, mp_fact_names[i], MP_FACT_NAME_SIZE) == 0)
+                *mp_fact_value(values, i) = value;
+    }
+}
+
+static int
+read_checkpoint(struct mp_cursor *in, struct mp_checkpoint *checkpoint)
+{
+    checkpoint->time = mp_cursor_u64(in);
+    checkpoint->traced = (int64_t)mp_cursor_u64(in);
+    checkpoint->rss = (int64_t)mp_cursor_u64(in);
+    const uint64_t count = mp_cursor_u64(in);
+    if (in->failed || count > mp_cursor_left(in) / sizeof *checkpoint->points)
+        return MP_CORRUPT;
+    checkpoint->count = checkpoint->capacity = (size_t)count;
+    checkpoint->points = mp_mem_new(checkpoint->count * sizeof *checkpoint->points);
+    if (!checkpoint->points)
+        return MP_NO_MEMORY;
+    for (size_t i = 0; i < checkpoint->count; i++) {
+        checkpoint->points[i].id = mp_cursor_u32(in);
+        checkpoint->points[i].blocks = mp_cursor_u32(in);
+        checkpoint->points[i].bytes = mp_cursor_u64(in);
+    }
+    return MP_OK;
+}
+
+static int
+read_series(struct mp_section *section, struct mp_series *series)
+{
+    if (section->records > MP_CHECKPOINTS)
+        return MP_CORRUPT;
+    for (uint64_t i = 0; i < section->records; i++) {
+        struct mp_checkpoint checkpoint = {0};
+        const int status = read_checkpoint(&section->body, &checkpoint);
+        if (status != MP_OK)
+            return status;
+        mp_series_add(series, &checkpoint);
+    }
+    return MP_OK;
+}
+
+/* Fill a new snapshot from the sections. */
+static int
+read_body(struct mp_section *sections, struct mp_snapshot *snapshot, const char **why)
+{
+    const size_t note_size = (size_t)sections[MP_NOTE].records;
+    read_rows(&sections[MP_ROWS], snapshot);
+    read_facts(&sections[MP_FACT], &snapshot->facts);
+    int status = read_series(&sections[MP_TIME], &snapshot->series);
+    if (status == MP_OK && note_size)
+        status = mp_snapshot_set_note(
+            snapshot, (const char *)mp_cursor_take(&sections[MP_NOTE].body, note_size), note_size);
+    for (int i = 0; i < MP_TAGS && status == MP_OK; i++)
+        if (sections[i].body.failed)
+            status = MP_CORRUPT;
+    if (status != MP_OK) {
+        *why = status == MP_NO_MEMORY ? no_memory : "a section is damaged";
+        return status;
+    }
+    return mp_snapshot_check(snapshot, why) ? MP_OK : MP_CORRUPT;
+}
+
+int
+mp_sections_read(struct mp_section *sections, struct mp_snapshot **snapshot, const char **why)
+{
+    struct mp_symbols *symbols = read_symbols(sections);
+    struct mp_snapshot *made =
+        symbols ? mp_snapshot_new(symbols, (size_t)sections[MP_ROWS].records) : NULL;
+    if (!made) {
+        *why = no_memory;
+        return MP_NO_MEMORY;
+    }
+    const int status = read_body(sections, made, why);
+    if (status == MP_OK)
+        *snapshot = made;
+    else
+        mp_snapshot_free(made);
+    return status;
+}

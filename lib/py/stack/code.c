@@ -1,0 +1,108 @@
+#include "py/cpython/compat.h"
+
+#include "py/stack/code.h"
+
+#include "base/linetable.h"
+#include "record/tracer.h"
+
+/* ---- text ---------------------------------------------------------------------- */
+
+static char *
+put_utf8(char *out, Py_UCS4 c)
+{
+    if (c < 0x80) {
+        *out++ = (char)c;
+        return out;
+    }
+    if (c >= 0x10000) {
+        *out++ = (char)(0xf0 | c >> 18);
+        *out++ = (char)(0x80 | (c >> 12 & 0x3f));
+    } else if (c >= 0x800) {
+        *out++ = (char)(0xe0 | c >> 12);
+    } else {
+        *out++ = (char)(0xc0 | c >> 6);
+        *out++ = (char)(0x80 | (c & 0x3f));
+        return out;
+    }
+    *out++ = (char)(0x80 | (c >> 6 & 0x3f));
+    *out++ = (char)(0x80 | (c & 0x3f));
+    return out;
+}
+
+/* Name id of a Python string, 0 for none; false: no memory for it. PyUnicode_AsUTF8
+ * would allocate. */
+static bool
+intern_text(struct mp_thread *self, PyObject *text, uint32_t *name)
+{
+    struct mp_names *names = &mp_tracer.depot.names;
+    *name = 0;
+    if (!text || !PyUnicode_Check(text))
+        return true;
+    const Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+    if (length == 0)
+        return true;
+    if (PyUnicode_IS_COMPACT_ASCII(text)) {
+        *name = mp_names_intern(names, PyUnicode_DATA(text), (size_t)length);
+        return *name != 0;
+    }
+    if (!mp_thread_reserve_text(self, (size_t)length * 4))
+        return false;
+    char *end = self->text;
+    for (Py_ssize_t i = 0; i < length; i++)
+        end = put_utf8(end, PyUnicode_READ_CHAR(text, i));
+    *name = mp_names_intern(names, self->text, (size_t)(end - self->text));
+    return *name != 0;
+}
+
+/* ---- location -------------------------------------------------------------------- */
+
+static uint32_t
+line_of(struct mp_thread *self, const PyCodeObject *code, int64_t offset)
+{
+    struct mp_line_cursor *cursor = &self->lines[((uintptr_t)code >> 6) & (MP_LINE_CURSORS - 1)];
+    return mp_linetable_seek(cursor, (const uint8_t *)PyBytes_AS_STRING(code->co_linetable),
+                             (size_t)PyBytes_GET_SIZE(code->co_linetable), code->co_firstlineno,
+                             offset);
+}
+
+/* The instructions may be a copy of the thread's, which dies before the code object does. */
+static bool
+mark_copy(const PyCodeObject *code, uintptr_t start)
+{
+    return start == (uintptr_t)code->co_code_adaptive || mp_tracer_mark_code(start);
+}
+
+static uint32_t
+resolve(struct mp_thread *self, const struct mp_frame_key *frame)
+{
+    const PyCodeObject *code = (const PyCodeObject *)frame->code;
+    const uintptr_t start = mp_code_start(code, frame->ip);
+    const int64_t offset = (int64_t)(frame->ip - start);
+    struct mp_location location = {
+        .first_line = (uint32_t)code->co_firstlineno,
+        .line = line_of(self, code, offset),
+    };
+    if (!intern_text(self, code->co_filename, &location.file) ||
+        !intern_text(self, code->co_qualname, &location.function) ||
+        !mp_tracer_mark_code(frame->code) || !mark_copy(code, start))
+        return 0;
+    return mp_depot_location(&mp_tracer.depot, &location);
+}
+
+static struct mp_location_slot *
+slot_of(struct mp_thread *self, uintptr_t ip)
+{
+    return &self->locations[mp_hash_mix(ip, 0) >> 20 & (MP_LOCATION_SLOTS - 1)];
+}
+
+uint32_t
+mp_code_location(struct mp_thread *self, const struct mp_frame_key *frame)
+{
+    struct mp_location_slot *slot = slot_of(self, frame->ip);
+    if (slot->ip == frame->ip)
+        return slot->location;
+    const uint32_t location = resolve(self, frame);
+    if (location)
+        *slot = (struct mp_location_slot){frame->ip, location};
+    return location;
+}

@@ -1,0 +1,121 @@
+#include "tables/shadow.h"
+
+#include <string.h>
+
+enum { CHUNK_BYTES = (MP_CHUNK_WORDS + 1) * sizeof(mp_word) };
+
+mp_word *
+mp_shadow_add(struct mp_shadow *shadow, uintptr_t address)
+{
+    const uintptr_t index = address >> MP_CHUNK_SHIFT;
+    mp_word *chunk = atomic_load(&shadow->chunks[index]);
+    if (!chunk) {
+        mp_word *fresh = mp_mem_new_sparse(CHUNK_BYTES);
+        if (!fresh)
+            return NULL;
+        atomic_store(&shadow->used[index / MP_CHUNK_GROUP], true);
+        if (atomic_compare_exchange_strong(&shadow->chunks[index], &chunk, fresh))
+            chunk = fresh;
+        else
+            mp_mem_free_sparse(fresh, CHUNK_BYTES);
+    }
+    return chunk + (address >> 4 & (MP_CHUNK_WORDS - 1));
+}
+
+/* ---- walks over all chunks ---------------------------------------------------- */
+
+static void
+each_chunk(const struct mp_shadow *shadow, void (*visit)(mp_word *chunk, uintptr_t base, void *data),
+           void *data)
+{
+    for (uintptr_t i = 0; i < MP_CHUNKS; i++) {
+        if (i % MP_CHUNK_GROUP == 0 && !atomic_load(&shadow->used[i / MP_CHUNK_GROUP])) {
+            i += MP_CHUNK_GROUP - 1; /* its page was never touched */
+            continue;
+        }
+        mp_word *chunk = atomic_load(&shadow->chunks[i]);
+        if (chunk)
+            visit(chunk, i << MP_CHUNK_SHIFT, data);
+    }
+}
+
+struct walk {
+    void (*visit)(uintptr_t address, uint32_t site, uint32_t size, void *data);
+    void *data;
+};
+
+/* Visit the entries that begin in the words `i` up to `end`; the word to go on with. */
+static uint32_t
+walk_words(mp_word *chunk, uint32_t i, uint32_t end, uintptr_t base, const struct walk *walk)
+{
+    for (; i < end; i++) {
+        const uint32_t site = mp_word_load(chunk + i);
+        if (!site)
+            continue;
+        const bool one_word = (site & MP_SMALL) || !(site & MP_SITE_MASK);
+        const uint32_t size = one_word ? 0 : mp_word_load(chunk + i + 1);
+        walk->visit(base + (uintptr_t)i * MP_GRANULE, site, size, walk->data);
+        i += !one_word;
+    }
+    return i;
+}
+
+/* Pages that were never touched are passed over: reading would map them. */
+static void
+walk_chunk(mp_word *chunk, uintptr_t base, void *data)
+{
+    const uint32_t page_words = (uint32_t)(mp_mem_page() / sizeof(mp_word));
+    uint64_t touched[MP_MEM_PAGES];
+    bool known = false;
+    uint32_t i = 0;
+
+    for (uint32_t page = 0; page * page_words < MP_CHUNK_WORDS; page++) {
+        const uint32_t begin = page * page_words, left = MP_CHUNK_WORDS - begin;
+        const uint32_t batch = left / page_words < MP_MEM_PAGES ? left / page_words : MP_MEM_PAGES;
+        if (page % MP_MEM_PAGES == 0)
+            known = mp_mem_touched((const void *)(chunk + begin), batch * mp_mem_page(), touched);
+        if (i < begin)
+            i = begin;
+        if (!known || touched[page % MP_MEM_PAGES])
+            i = walk_words(chunk, i, begin + page_words, base, data);
+    }
+}
+
+void
+mp_shadow_each(const struct mp_shadow *shadow,
+               void (*visit)(uintptr_t address, uint32_t site, uint32_t size, void *data),
+               void *data)
+{
+    struct walk walk = {visit, data};
+    each_chunk(shadow, walk_chunk, &walk);
+}
+
+static void
+clear_chunk(mp_word *chunk, uintptr_t base, void *data)
+{
+    (void)base, (void)data;
+    mp_mem_clear_sparse((void *)chunk, CHUNK_BYTES);
+}
+
+void
+mp_shadow_clear(struct mp_shadow *shadow)
+{
+    each_chunk(shadow, clear_chunk, NULL);
+}
+
+static void
+free_chunk(mp_word *chunk, uintptr_t base, void *data)
+{
+    (void)base, (void)data;
+    mp_mem_free_sparse((void *)chunk, CHUNK_BYTES);
+}
+
+void
+mp_shadow_destroy(struct mp_shadow *shadow)
+{
+    each_chunk(shadow, free_chunk, NULL);
+    for (uintptr_t i = 0; i < MP_CHUNKS; i++)
+        if (atomic_load(&shadow->used[i / MP_CHUNK_GROUP]))
+            atomic_store(&shadow->chunks[i], NULL);
+    memset((void *)shadow->used, 0, sizeof shadow->used);
+}

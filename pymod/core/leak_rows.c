@@ -1,0 +1,280 @@
+/* The object graph for Python: who holds what, told by flat tuples. */
+#include "core.h"
+
+#include <string.h>
+
+#include "py/heap/leaks.h"
+#include "py/alloc/hook.h"
+#include "record/tracer.h"
+
+enum { PATH = 4096 };
+
+static PyObject *
+name_object(const struct mp_heap *heap, uint32_t name)
+{
+    const struct mp_name *found = name ? mp_table_at(&heap->names.table, name) : NULL;
+    return found ? PyUnicode_DecodeUTF8(found->text, (Py_ssize_t)found->length, "surrogatepass")
+                 : PyUnicode_FromString("?");
+}
+
+/* ---- leaks as tuples ------------------------------------------------------------------------- */
+
+struct listing {
+    const struct mp_heap *heap;
+    const struct mp_leaks *leaks;
+    const struct mp_leak *leak;
+};
+
+/* (name, objects, bytes) */
+static PyObject *
+type_item(size_t i, void *data)
+{
+    const struct listing *listing = data;
+    const struct mp_leak_type *type = &listing->leak->types[i];
+    PyObject *name = name_object(listing->heap, listing->heap->types[type->type].name);
+    return name ? Py_BuildValue("(NKK)", name, (unsigned long long)type->objects,
+                                (unsigned long long)type->bytes)
+                : NULL;
+}
+
+static PyObject *
+path_object(const struct mp_leaks *leaks, uint32_t group, bool types, const char **root)
+{
+    char text[PATH];
+    const size_t length = mp_path_text(&leaks->paths, group, types, text, sizeof text, root);
+    /* "replace": a very long path is cut anywhere */
+    PyObject *path = PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "surrogatepass");
+    if (path || !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
+        return path;
+    PyErr_Clear();
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "replace");
+}
+
+/* (path, path with the container's type, objects, root) */
+static PyObject *
+holder_item(size_t i, void *data)
+{
+    const struct listing *listing = data;
+    const struct mp_leak_holder *holder = &listing->leak->holders[i];
+    const char *root = "nothing";
+    PyObject *path = path_object(listing->leaks, holder->group, false, &root);
+    PyObject *longer = path ? path_object(listing->leaks, holder->group, true, &root) : NULL;
+    if (!longer) {
+        Py_XDECREF(path);
+        return NULL;
+    }
+    return Py_BuildValue("(NNKs)", path, longer, (unsigned long long)holder->objects, root);
+}
+
+/* (objects, owners, buffers, buffer bytes, retained, part of, types, holders) */
+static PyObject *
+leak_item(size_t i, void *data)
+{
+    struct listing *listing = data;
+    const struct mp_leak *leak = listing->leak = &listing->leaks->leaks[i];
+    PyObject *types = mp_core_list(leak->type_count, type_item, listing);
+    PyObject *holders = types ? mp_core_list(leak->holder_count, holder_item, listing) : NULL;
+    if (!holders) {
+        Py_XDECREF(types);
+        return NULL;
+    }
+    return Py_BuildValue("(KKKKKiNN)", (unsigned long long)leak->objects,
+                         (unsigned long long)leak->owners, (unsigned long long)leak->buffers,
+                         (unsigned long long)leak->buffer_bytes,
+                         (unsigned long long)leak->retained, (int)leak->part_of - 1, types,
+                         holders);
+}
+
+static PyObject *
+leaks_list(const struct mp_heap *heap, const struct mp_leaks *leaks)
+{
+    struct listing listing = {heap, leaks, NULL};
+    return mp_core_list(leaks->count, leak_item, &listing);
+}
+
+/* ---- explain(stacks) ---------------------------------------------------------------------------- */
+
+struct explain {
+    uint32_t *leak_of; /* by site */
+    uint32_t sites;
+    size_t count;
+    struct mp_leaks leaks;
+};
+
+static int
+explain_heap(struct mp_heap *heap, void *data)
+{
+    struct explain *explain = data;
+    return mp_heap_explain(heap, explain->leak_of, explain->sites, explain->count,
+                           &explain->leaks);
+}
+
+/* leak_of[site] from leak[stack]. */
+static bool
+map_sites(struct explain *explain, PyObject *stacks)
+{
+    const uint32_t highest = mp_table_count(&mp_tracer.depot.stacks);
+    const size_t size = ((size_t)highest + 1) * sizeof(uint32_t);
+    uint32_t *by_stack = mp_mem_new(size);
+    explain->sites = mp_table_count(&mp_tracer.depot.sites);
+    explain->leak_of = mp_mem_new(((size_t)explain->sites + 1) * sizeof(uint32_t));
+    explain->count = (size_t)PyTuple_GET_SIZE(stacks);
+    for (size_t i = 0; by_stack && i < explain->count; i++) {
+        const unsigned long stack = PyLong_AsUnsignedLong(PyTuple_GET_ITEM(stacks, (Py_ssize_t)i));
+        if (stack <= highest)
+            by_stack[stack] = (uint32_t)i + 1;
+    }
+    for (uint32_t site = 1; by_stack && explain->leak_of && site <= explain->sites; site++) {
+        const struct mp_site *found = mp_table_peek(&mp_tracer.depot.sites, site);
+        explain->leak_of[site] = found ? by_stack[found->stack] : 0;
+    }
+    mp_mem_free(by_stack, size);
+    return by_stack && explain->leak_of && !PyErr_Occurred();
+}
+
+PyObject *
+mp_core_heap_explain(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *stacks, *result = NULL;
+    const char *own;
+    struct explain explain = {0};
+    struct mp_heap heap;
+    if (!PyArg_ParseTuple(args, "O!s:heap_explain", &PyTuple_Type, &stacks, &own))
+        return NULL;
+    if (!mp_tracer_is_active())
+        return mp_core_raise(MP_NOT_TRACING, NULL, NULL);
+    const bool quiet = mp_hook_quiet(true);
+    int status = map_sites(&explain, stacks) ? MP_OK : MP_NO_MEMORY;
+    if (status == MP_OK)
+        status = mp_heap_run(&heap, own, explain_heap, &explain);
+    if (status == MP_OK) {
+        PyObject *list = leaks_list(&heap, &explain.leaks);
+        result = list ? Py_BuildValue("(NK)", list, (unsigned long long)heap.bad_pointers) : NULL;
+        mp_leaks_free(&explain.leaks);
+        mp_heap_free(&heap);
+    } else if (!PyErr_Occurred()) {
+        mp_core_raise(status, NULL, NULL);
+    }
+    mp_mem_free(explain.leak_of, ((size_t)explain.sites + 1) * sizeof(uint32_t));
+    mp_hook_quiet(quiet);
+    return result;
+}
+
+/* ---- holders(addresses) ---------------------------------------------------------------------------- */
+
+struct holders {
+    const uintptr_t *addresses;
+    const uintptr_t *types; /* of each; 0: any */
+    size_t count;
+    struct mp_leaks leaks;
+    bool found;
+};
+
+static int
+explain_objects(struct mp_heap *heap, void *data)
+{
+    struct holders *holders = data;
+    const size_t nodes = (size_t)heap->graph.nodes + 1;
+    uint8_t *wanted = mp_mem_new(nodes);
+    if (!wanted)
+        return MP_NO_MEMORY;
+    for (size_t i = 0; i < holders->count; i++) {
+        const uint32_t node = mp_heap_find(heap, holders->addresses[i]);
+        const uintptr_t type = holders->types[i];
+        if (node && (!type || (uintptr_t)mp_heap_type_of(heap, node)->type == type))
+            wanted[node] = 1;
+    }
+    const int status = mp_heap_explain_nodes(heap, wanted, &holders->leaks);
+    mp_mem_free(wanted, nodes);
+    return status;
+}
+
+PyObject *
+mp_core_heap_holders(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    const char *own, *addresses, *types;
+    Py_ssize_t length, type_length;
+    struct holders holders = {0};
+    struct mp_heap heap;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y#y#s:heap_holders", &addresses, &length, &types, &type_length,
+                          &own))
+        return NULL;
+    if (length != type_length || length % (Py_ssize_t)sizeof(uintptr_t)) {
+        PyErr_SetString(PyExc_ValueError, "two arrays of addresses of the same length");
+        return NULL;
+    }
+    holders.addresses = (const uintptr_t *)(const void *)addresses;
+    holders.types = (const uintptr_t *)(const void *)types;
+    holders.count = (size_t)length / sizeof(uintptr_t);
+    const bool quiet = mp_hook_quiet(true);
+    const int status = mp_heap_run(&heap, own, explain_objects, &holders);
+    if (status == MP_OK) {
+        PyObject *list = leaks_list(&heap, &holders.leaks);
+        result = list ? Py_NewRef(PyList_GET_ITEM(list, 0)) : NULL;
+        Py_XDECREF(list);
+        mp_leaks_free(&holders.leaks);
+        mp_heap_free(&heap);
+    } else {
+        mp_core_raise(status, NULL, NULL);
+    }
+    mp_hook_quiet(quiet);
+    return result;
+}
+
+/* ---- for tests and benchmarks ----------------------------------------------------------------------- */
+
+struct referents {
+    PyObject *object;
+    uintptr_t *addresses;
+    size_t count;
+    bool found;
+    uint64_t size;
+};
+
+static int
+copy_referents(struct mp_heap *heap, void *data)
+{
+    struct referents *referents = data;
+    const uint32_t node = mp_heap_find(heap, (uintptr_t)referents->object);
+    referents->found = node != 0;
+    if (!node)
+        return MP_OK;
+    const uint32_t begin = heap->graph.first[node], end = heap->graph.first[node + 1];
+    referents->size = heap->size[node];
+    referents->addresses = mp_mem_new((end - begin + 1) * sizeof(uintptr_t));
+    if (!referents->addresses)
+        return MP_NO_MEMORY;
+    for (uint32_t edge = begin; edge < end; edge++)
+        referents->addresses[referents->count++] = heap->address[heap->graph.target[edge]];
+    return MP_OK;
+}
+
+static PyObject *
+address_item(size_t i, void *data)
+{
+    return PyLong_FromVoidPtr((void *)((const struct referents *)data)->addresses[i]);
+}
+
+PyObject *
+mp_core_heap_referents(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    struct referents referents = {.object = object};
+    struct mp_heap heap;
+    const bool quiet = mp_hook_quiet(true);
+    const int status = mp_heap_run(&heap, "", copy_referents, &referents);
+    PyObject *result = NULL;
+    if (status != MP_OK) {
+        mp_core_raise(status, NULL, NULL);
+    } else if (!referents.found) {
+        result = Py_NewRef(Py_None);
+    } else {
+        PyObject *list = mp_core_list(referents.count, address_item, &referents);
+        result = list ? Py_BuildValue("(KN)", (unsigned long long)referents.size, list) : NULL;
+    }
+    mp_mem_free(referents.addresses, (referents.count + 1) * sizeof(uintptr_t));
+    if (status == MP_OK)
+        mp_heap_free(&heap);
+    mp_hook_quiet(quiet);
+    return result;
+}

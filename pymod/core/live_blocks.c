@@ -1,0 +1,256 @@
+/* Questions about live blocks, and running the traced program. */
+#include "core.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "freeze.h"
+#include "py/alloc/hook.h"
+#include "record/tracer.h"
+
+/* ---- all live blocks, for tracemalloc's _get_traces ------------------------------------- */
+
+struct blocks {
+    size_t count, capacity;
+    struct block {
+        uint32_t site;
+        uint64_t size;
+    } *items;
+    bool failed;
+};
+
+static void
+add_block(uint32_t site, uint64_t size, uintptr_t address, void *data)
+{
+    struct blocks *blocks = data;
+    (void)address;
+    if (blocks->count == blocks->capacity && !blocks->failed) {
+        const size_t capacity = blocks->capacity ? blocks->capacity * 2 : 4096;
+        void *grown = mp_mem_grow(blocks->items, blocks->capacity * sizeof *blocks->items,
+                                  capacity * sizeof *blocks->items);
+        blocks->failed = grown == NULL;
+        if (grown) {
+            blocks->items = grown;
+            blocks->capacity = capacity;
+        }
+    }
+    if (!blocks->failed)
+        blocks->items[blocks->count++] = (struct block){site, size};
+}
+
+/* tracemalloc's raw frames: ((filename, line), ...), the innermost first, at most `limit`. */
+static PyObject *
+short_frames(PyObject *stack, Py_ssize_t limit)
+{
+    const Py_ssize_t total = PyTuple_GET_SIZE(stack), count = total < limit ? total : limit;
+    PyObject *frames = PyTuple_New(count);
+    for (Py_ssize_t i = 0; frames && i < count; i++) {
+        PyObject *frame = PyTuple_GetSlice(PyTuple_GET_ITEM(stack, total - 1 - i), 0, 2);
+        if (!frame)
+            Py_CLEAR(frames);
+        else
+            PyTuple_SET_ITEM(frames, i, frame);
+    }
+    return frames;
+}
+
+/* Borrowed, from `cache`, a list by stack id: (frames, total number of frames). */
+static PyObject *
+cached_frames(struct mp_objects *objects, PyObject *cache, uint32_t stack, Py_ssize_t limit)
+{
+    PyObject *item = PyList_GET_ITEM(cache, stack);
+    if (item != Py_None)
+        return item;
+    PyObject *full = mp_objects_stack(objects, stack);
+    PyObject *frames = full ? short_frames(full, limit) : NULL;
+    item = frames ? Py_BuildValue("(Nn)", frames, PyTuple_GET_SIZE(full)) : NULL;
+    Py_XDECREF(full);
+    if (!item)
+        return NULL;
+    PyList_SetItem(cache, stack, item);
+    return item;
+}
+
+static PyObject *
+trace_of(struct mp_objects *objects, PyObject *cache, const struct block *block, Py_ssize_t limit)
+{
+    const struct mp_site *site = mp_depot_site_at(&mp_tracer.depot, block->site);
+    PyObject *frames = cached_frames(objects, cache, site->stack, limit);
+    return frames ? Py_BuildValue("(IKOO)", (unsigned int)site->domain,
+                                  (unsigned long long)block->size, PyTuple_GET_ITEM(frames, 0),
+                                  PyTuple_GET_ITEM(frames, 1))
+                  : NULL;
+}
+
+static PyObject *
+list_traces(const struct blocks *blocks, struct mp_objects *objects, Py_ssize_t limit)
+{
+    const Py_ssize_t stacks = (Py_ssize_t)objects->symbols->stacks + 1;
+    PyObject *cache = PyList_New(stacks);
+    for (Py_ssize_t i = 0; cache && i < stacks; i++)
+        PyList_SET_ITEM(cache, i, Py_NewRef(Py_None));
+    PyObject *list = cache ? PyList_New((Py_ssize_t)blocks->count) : NULL;
+    for (size_t i = 0; list && i < blocks->count; i++) {
+        PyObject *trace = trace_of(objects, cache, &blocks->items[i], limit);
+        if (!trace)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, (Py_ssize_t)i, trace);
+    }
+    Py_XDECREF(cache);
+    return list;
+}
+
+PyObject *
+mp_core_traces(PyObject *Py_UNUSED(module), PyObject *limit)
+{
+    const Py_ssize_t frames = PyLong_AsSsize_t(limit);
+    if (frames == -1 && PyErr_Occurred())
+        return NULL;
+    if (frames < 1) {
+        PyErr_SetString(PyExc_ValueError, "limit must be 1 or more");
+        return NULL;
+    }
+    struct blocks blocks = {0};
+    struct mp_objects objects = {0};
+    PyObject *list = NULL;
+    const bool quiet = mp_hook_quiet(true);
+    mp_tracer_each(add_block, &blocks);
+    struct mp_symbols *symbols = blocks.failed ? NULL : mp_freeze_symbols();
+    if (!symbols)
+        PyErr_NoMemory();
+    else if (mp_objects_open(&objects, symbols))
+        list = list_traces(&blocks, &objects, frames);
+    mp_objects_close(&objects);
+    mp_mem_free(blocks.items, blocks.capacity * sizeof *blocks.items);
+    mp_hook_quiet(quiet);
+    return list;
+}
+
+/* ---- one object ------------------------------------------------------------------------------ */
+
+PyObject *
+mp_core_object_stack(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    const uintptr_t address = (uintptr_t)object - mp_object_presize(Py_TYPE(object));
+    struct mp_objects objects = {0};
+    struct mp_entry entry;
+    if (!mp_tracer_is_active() || !mp_tracer_look_up(address, &entry))
+        Py_RETURN_NONE;
+    const uint32_t stack =
+        mp_depot_site_at(&mp_tracer.depot, entry.word & MP_SITE_MASK)->stack;
+    PyObject *frames = NULL;
+    const bool quiet = mp_hook_quiet(true);
+    struct mp_symbols *symbols = mp_freeze_symbols();
+    if (!symbols)
+        PyErr_NoMemory();
+    else if (mp_objects_open(&objects, symbols))
+        frames = mp_objects_stack(&objects, stack);
+    mp_objects_close(&objects);
+    mp_hook_quiet(quiet);
+    return frames;
+}
+
+/* ---- the program ------------------------------------------------------------------------------- */
+
+/* What runs here is the outermost frame of its thread: who asks for its caller (tracebacks,
+ * warnings, logging) finds none, as in a plain run, and it may call as deep. A thread that was
+ * quiet is not meanwhile. */
+struct hidden {
+    PyThreadState *tstate;
+    const char *top;
+    uintptr_t events;
+    int depth;
+    bool quiet;
+};
+
+static struct hidden
+hide_callers(void)
+{
+    PyThreadState *tstate = PyThreadState_Get();
+    const struct hidden hidden = {tstate, mp_frame_top(tstate), mp_events_version(tstate),
+                                  mp_recursion_depth(tstate), mp_hook_quiet(false)};
+    mp_recursion_set_depth(tstate, 0);
+    if (MP_MAY_HIDE_FRAMES)
+        mp_frame_set_top(tstate, mp_frame_outermost(tstate));
+    return hidden;
+}
+
+static void
+show_callers(const struct hidden *hidden)
+{
+    mp_recursion_set_depth(hidden->tstate, hidden->depth);
+    if (MP_MAY_HIDE_FRAMES)
+        mp_frame_set_top(hidden->tstate, hidden->top);
+    mp_hook_quiet(hidden->quiet);
+    if (MP_MAY_HIDE_FRAMES)
+        mp_frames_shown(hidden->tstate, hidden->events);
+}
+
+PyObject *
+mp_core_run_code(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *code, *globals;
+    if (!PyArg_ParseTuple(args, "O!O!:run_code", &PyCode_Type, &code, &PyDict_Type, &globals))
+        return NULL;
+    const struct hidden hidden = hide_callers();
+    PyObject *result = PyEval_EvalCode(code, globals, globals);
+    show_callers(&hidden);
+    return result;
+}
+
+PyObject *
+mp_core_run_call(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *function, *arguments;
+    if (!PyArg_ParseTuple(args, "OO!:run_call", &function, &PyTuple_Type, &arguments))
+        return NULL;
+    const struct hidden hidden = hide_callers();
+    PyObject *result = PyObject_Call(function, arguments, NULL);
+    show_callers(&hidden);
+    return result;
+}
+
+/* As for an exception that nobody catches: sys.last_exc, sys.excepthook and all. Hidden too:
+ * an excepthook may look for its caller. */
+PyObject *
+mp_core_print_exception(PyObject *Py_UNUSED(module), PyObject *error)
+{
+    PyObject *traceback = PyException_GetTraceback(error);
+    PyErr_Restore(Py_NewRef(Py_TYPE(error)), Py_NewRef(error), traceback);
+    const struct hidden hidden = hide_callers();
+    PyErr_Print();
+    show_callers(&hidden);
+    Py_RETURN_NONE;
+}
+
+/* ---- the end of the process -------------------------------------------------------------------- */
+
+static int exit_status;
+
+/* Python is finalized; what is left are the handlers of C, of which flushing is the one that
+ * matters. */
+static void
+end_process(void)
+{
+    fflush(NULL);
+    _exit(exit_status);
+}
+
+PyObject *
+mp_core_exit_with(PyObject *Py_UNUSED(module), PyObject *status)
+{
+    const long value = PyLong_AsLong(status);
+    if (value == -1 && PyErr_Occurred())
+        return NULL;
+    exit_status = (int)value;
+    return PyBool_FromLong(Py_AtExit(end_process) == 0);
+}
+
+/* The interpreter's cache of attributes keeps the names that were asked for last. */
+PyObject *
+mp_core_clear_type_cache(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    PyType_ClearCache();
+    Py_RETURN_NONE;
+}
