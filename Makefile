@@ -104,7 +104,7 @@ $O/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(LIB_OBJECTS)
 LENGTH ?= long
 check-asan check-ubsan check-tsan: check-%: setup ## C suites and the extension's tests (LENGTH=short, long) under a sanitizer
 	$(MAKE) check-c SANITIZE=-$(patsubst asan,address,$(patsubst ubsan,undefined,$(patsubst tsan,thread,$*)))
-	$(VENV_PYTHON) .ci/check_sanitized.py $* $(LENGTH)
+	$(VENV_PYTHON) tests/matrix/check_sanitized.py $* $(LENGTH)
 
 FUZZ = clang-14 -O1 -g -std=c11 -pthread -fsanitize=fuzzer,address,undefined \
        -fno-sanitize-recover=undefined -Ilib -Iinclude
@@ -122,16 +122,16 @@ fuzz: build/fuzz/profile build/fuzz/linetable  ## the fuzzers (clang-14, libclan
 	cd build/fuzz && for f in profile linetable; do ./$$f -max_total_time=$(FUZZ_SECONDS) \
 	  -max_len=4096 new_$$f ../../tests/fuzz/corpus_$$f || exit 1; done
 
-check-pythons:              ## the whole suite on PYTHONS; by default on all that .ci/pythons provides
-	@$(PYTHON) .ci/check_pythons.py $(PYTHONS)
+check-pythons:              ## the whole suite on PYTHONS; by default on all that tests/matrix/pythons provides
+	@$(PYTHON) tests/matrix/check_pythons.py $(PYTHONS)
 
 check-walks:                ## the same, where each stack's hash is compared with that of a whole walk
 	@MEMPROF_RESULTS=build/walks.json CFLAGS="-O1 -g -DMP_CHECK_WALKS" \
-	  $(PYTHON) .ci/check_pythons.py $(PYTHONS)
+	  $(PYTHON) tests/matrix/check_pythons.py $(PYTHONS)
 
 TESTS ?= usual
 check-cpython: setup        ## CPython's own tests (TESTS=short, usual, all or names), bare and under memprof
-	@$(PYTHON) .ci/check_cpython.py --tests "$(TESTS)" $(PYTHONS)
+	@$(PYTHON) tests/matrix/check_cpython.py --tests "$(TESTS)" $(PYTHONS)
 
 SOAK_SECONDS ?= 3600
 soak: setup                 ## threads, forks, starts and stops for SOAK_SECONDS (an hour): nightly
@@ -144,10 +144,10 @@ nightly:                    ## what takes hours: soak, CPython's tests, sanitize
 	  test -z "$$failed" || { echo "nightly: failed:$$failed"; exit 1; }
 
 wheel:                      ## a wheel for each of PYTHONS in dist/: audited, installed, tried
-	@$(PYTHON) .ci/wheel.py $(or $(PYTHONS),$(PYTHON))
+	@$(PYTHON) tests/matrix/wheel.py $(or $(PYTHONS),$(PYTHON))
 
 python-table:               ## the README's table of versions, from the last check-pythons
-	@$(PYTHON) .ci/python_table.py
+	@$(PYTHON) tests/matrix/python_table.py
 
 # Some tests go by the clock, and a machine may be busy: what fails is run once more.
 check-py: ext               ## pytest suite only
@@ -182,8 +182,8 @@ bench: build/bench/micro    ## all benchmarks, in a virtual environment of their
 	  --rounds $(ROUNDS) --seconds $(SECONDS)
 	@$(PYTHON) bench/report.py
 
-bench-pythons:              ## run time of memprof on each of PYTHONS; by default on all that .ci/pythons provides
-	@for python in $${PYTHONS:-$$(.ci/pythons | cut -f 2)}; do \
+bench-pythons:              ## run time of memprof on each of PYTHONS; by default on all that tests/matrix/pythons provides
+	@for python in $${PYTHONS:-$$(tests/matrix/pythons | cut -f 2)}; do \
 	  $$python bench/run.py --tools bare,memprof,memprof-free-lists --parts overhead --benchmarks $(BENCHMARKS) \
 	    --rounds $(ROUNDS) --seconds $(SECONDS) || exit 1; done
 	@$(PYTHON) bench/report.py

@@ -60,8 +60,17 @@ def _position(where: str, line: int) -> int:
     return line + int(where) if where[0] in "+-" else int(where)
 
 
-_KINDS = {"ob": "ob", "cob": "ob", "fl": "fl", "fi": "fl", "fe": "fl", "cfi": "fl", "cfl": "fl",
-          "fn": "fn", "cfn": "fn"}  # fmt: skip
+_KINDS = {
+    "ob": "ob",
+    "cob": "ob",
+    "fl": "fl",
+    "fi": "fl",
+    "fe": "fl",
+    "cfi": "fl",
+    "cfl": "fl",
+    "fn": "fn",
+    "cfn": "fn",
+}
 
 
 def _name(text: str, names: dict[str, dict[str, str]], now: dict[str, str]) -> None:

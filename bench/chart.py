@@ -19,8 +19,16 @@ class Picture:
         self.shapes: list[str] = []
         self.y = 10.0
 
-    def text(self, x: float, y: float, words: str, anchor: str = "start", size: int = 12,
-             weight: str = "normal", fill: str = INK) -> None:  # fmt: skip
+    def text(
+        self,
+        x: float,
+        y: float,
+        words: str,
+        anchor: str = "start",
+        size: int = 12,
+        weight: str = "normal",
+        fill: str = INK,
+    ) -> None:
         self.shapes.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" '
             f'text-anchor="{anchor}" fill="{fill}">{escape(words)}</text>'
@@ -42,8 +50,9 @@ class Picture:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
             f'viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif">\n'
             f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n'
-            + "\n".join(self.shapes) + "\n</svg>\n"
-        )  # fmt: skip
+            + "\n".join(self.shapes)
+            + "\n</svg>\n"
+        )
 
 
 def draw(document: dict) -> str:
@@ -59,27 +68,44 @@ def draw(document: dict) -> str:
 def draw_tools(picture: Picture, totals: dict, title: str) -> None:
     """Logarithmic: from 1 to the worst of all."""
     picture.title(title)
-    picture.text(10, picture.y + 4, "geometric mean (dark) and worst benchmark (light), logarithmic",
-                 size=11, fill=FAINT)  # fmt: skip
+    picture.text(
+        10,
+        picture.y + 4,
+        "geometric mean (dark) and worst benchmark (light), logarithmic",
+        size=11,
+        fill=FAINT,
+    )
     picture.y += 14
     span = math.log(max(one["worst"] for one in totals.values())) or 1
     scale = (WIDTH - LEFT - RIGHT) / span
     for name, one in sorted(totals.items(), key=lambda item: item[1]["geomean"]):
         fill = OURS if name == "memprof" else THEIRS
         worst, mean = math.log(max(one["worst"], 1)), math.log(max(one["geomean"], 1))
-        picture.text(LEFT - 8, picture.y + 14, TOOLS[name].title, "end",
-                     weight="bold" if name == "memprof" else "normal")  # fmt: skip
+        picture.text(
+            LEFT - 8,
+            picture.y + 14,
+            TOOLS[name].title,
+            "end",
+            weight="bold" if name == "memprof" else "normal",
+        )
         picture.bar(LEFT, picture.y + 3, worst * scale, ROW - 8, WORST)
         picture.bar(LEFT, picture.y + 3, mean * scale, ROW - 8, fill)
-        picture.text(LEFT + worst * scale + 5, picture.y + 14,
-                     f"{one['geomean']:.2f} / {one['worst']:.1f}", size=11)  # fmt: skip
+        picture.text(
+            LEFT + worst * scale + 5,
+            picture.y + 14,
+            f"{one['geomean']:.2f} / {one['worst']:.1f}",
+            size=11,
+        )
         picture.y += ROW
 
 
 def draw_benchmarks(picture: Picture, benchmarks: dict) -> None:
     """memprof on each benchmark, from the worst on; the bars begin at 1."""
-    ratios = {name: one["ratios"]["memprof"] for name, one in benchmarks.items()
-              if "memprof" in one["ratios"]}  # fmt: skip
+    ratios = {
+        name: one["ratios"]["memprof"]
+        for name, one in benchmarks.items()
+        if "memprof" in one["ratios"]
+    }
     if not ratios:
         return
     picture.title("memprof on each benchmark")

@@ -41,8 +41,10 @@ class Change:
 
     def __str__(self) -> str:
         verdict = "same" if not self.matters() else "WORSE" if self.is_worse() else "better"
-        return (f"{verdict:6} {self.what:44} {self.old:11.4g} -> {self.new:11.4g}  "
-                f"{self.difference / self.old:+7.1%}  (spread {self.spread / abs(self.old):.1%})")  # fmt: skip
+        return (
+            f"{verdict:6} {self.what:44} {self.old:11.4g} -> {self.new:11.4g}  "
+            f"{self.difference / self.old:+7.1%}  (spread {self.spread / abs(self.old):.1%})"
+        )
 
 
 def ratios(old: dict, new: dict, tool: str) -> Iterator[Change]:
@@ -58,8 +60,13 @@ def summaries(old: object, new: object, path: str = "") -> Iterator[Change]:
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return
     if "median" in old and "median" in new:
-        yield Change(path, old["median"], new["median"], old["spread"] + new["spread"],
-                     more_is_better=path.startswith("threads"))  # fmt: skip
+        yield Change(
+            path,
+            old["median"],
+            new["median"],
+            old["spread"] + new["spread"],
+            more_is_better=path.startswith("threads"),
+        )
         return
     for key in old.keys() & new.keys():
         yield from summaries(old[key], new[key], f"{path}, {key}" if path else key)
@@ -77,8 +84,11 @@ def sizes(old: dict, new: dict, tool: str) -> Iterator[Change]:
 
 
 def changes(old: dict, new: dict, tool: str) -> list[Change]:
-    costs = [change for change in summaries(old["costs"], new["costs"])
-             if any(part in (tool, f"{tool} -q") for part in change.what.split(", "))]  # fmt: skip
+    costs = [
+        change
+        for change in summaries(old["costs"], new["costs"])
+        if any(part in (tool, f"{tool} -q") for part in change.what.split(", "))
+    ]
     found = [*ratios(old, new, tool), *sizes(old, new, tool), *costs]
     return sorted(found, key=lambda change: change.what)
 
@@ -106,8 +116,10 @@ def main() -> int:
         if settings.all or change.matters():
             print(change)
     worse = sum(change.is_worse() for change in found)
-    print(f"{len(found)} numbers compared, {worse} worse, "
-          f"{sum(change.matters() for change in found) - worse} better, beyond the spread")  # fmt: skip
+    print(
+        f"{len(found)} numbers compared, {worse} worse, "
+        f"{sum(change.matters() for change in found) - worse} better, beyond the spread"
+    )
     return 1 if worse else 0
 
 

@@ -26,10 +26,11 @@ DEPTHS = (5, 50, 500)
 THREADS = (1, 2, 4)
 
 AGGREGATED = Tool(
-    "memray-aggregated", "memray, Python allocators, aggregated",
+    "memray-aggregated",
+    "memray, Python allocators, aggregated",
     ("-m", "memray", "run", "--trace-python-allocators", "--aggregate", "-qfo", "{folder}/x.bin"),
     package="memray",
-)  # fmt: skip
+)
 
 
 class Failed(Exception):
@@ -39,8 +40,9 @@ class Failed(Exception):
 def run(environment: Environment, tool: Tool, program: str, *arguments: object) -> dict:
     """Name -> list of the numbers that a program of programs/ printed."""
     with tempfile.TemporaryDirectory() as folder:
-        command = tool.command(environment.python, str(PROGRAMS / f"{program}.py"),
-                               list(map(str, arguments)), folder)  # fmt: skip
+        command = tool.command(
+            environment.python, str(PROGRAMS / f"{program}.py"), list(map(str, arguments)), folder
+        )
         try:
             done = execute(command, folder, LIMIT)
         except TooLong as error:
@@ -86,7 +88,9 @@ def memory(environment: Environment, settings: argparse.Namespace) -> dict:
 
 def in_words(peaks: dict[str, int]) -> str:
     bare = peaks.get("bare", 0)
-    return ", ".join(f"{tool} {peak / bare:.2f}" for tool, peak in peaks.items() if tool != "bare" and bare)
+    return ", ".join(
+        f"{tool} {peak / bare:.2f}" for tool, peak in peaks.items() if tool != "bare" and bare
+    )
 
 
 # ---- questions -------------------------------------------------------------------------------
@@ -98,9 +102,13 @@ def questions(environment: Environment, settings: argparse.Namespace) -> dict:
     for tool, times in (("memprof", 10), ("tracemalloc", 1)):
         lines = run(environment, TOOLS["bare"], "questions", tool, settings.blocks, times)
         found[tool] = {what: summary(values) for what, values in lines.items()}
-        say(f"questions: {tool}: " + ", ".join(
-            f"{what} {sum(values) / len(values) * 1000:.1f} ms" for what, values in lines.items()
-        ))  # fmt: skip
+        say(
+            f"questions: {tool}: "
+            + ", ".join(
+                f"{what} {sum(values) / len(values) * 1000:.1f} ms"
+                for what, values in lines.items()
+            )
+        )
     return found
 
 
@@ -114,8 +122,12 @@ def startup(environment: Environment, settings: argparse.Namespace) -> dict:
     for _ in range(settings.starts):
         for name, words in commands.items():
             began = time.perf_counter()
-            subprocess.run([environment.python, *words, "-c", "pass"], check=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+            subprocess.run(
+                [environment.python, *words, "-c", "pass"],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
             seconds[name].append(time.perf_counter() - began)
     found = {name: summary(values) for name, values in seconds.items()}
     say("startup: " + ", ".join(f"{k} {v['median'] * 1000:.1f} ms" for k, v in found.items()))
@@ -131,17 +143,30 @@ def profiles(environment: Environment, settings: argparse.Namespace) -> dict:
     writers = {"memprof": ["-m", "memprof", "-q", "-o"]}
     if environment.add("memray"):
         writers["memray-all"] = [*memray[:3], "--trace-python-allocators", *memray[3:]]
-        writers["memray-aggregated"] = [*memray[:3], "--trace-python-allocators", "--aggregate",
-                                        *memray[3:]]  # fmt: skip
+        writers["memray-aggregated"] = [
+            *memray[:3],
+            "--trace-python-allocators",
+            "--aggregate",
+            *memray[3:],
+        ]
     found: dict[str, dict] = {}
     for loops in (1, 100):
         found[str(loops)] = {}
         for tool, words in writers.items():
             with tempfile.TemporaryDirectory() as folder:
                 target = Path(folder) / "profile"
-                subprocess.run([environment.python, *words, str(target),
-                                str(PROGRAMS / "stacks.py"), str(loops)],
-                               cwd=folder, capture_output=True, timeout=LIMIT)  # fmt: skip
+                subprocess.run(
+                    [
+                        environment.python,
+                        *words,
+                        str(target),
+                        str(PROGRAMS / "stacks.py"),
+                        str(loops),
+                    ],
+                    cwd=folder,
+                    capture_output=True,
+                    timeout=LIMIT,
+                )
                 if target.exists():
                     found[str(loops)][tool] = target.stat().st_size
     say(f"profiles: {found}")
@@ -155,9 +180,12 @@ def threads(environment: Environment, settings: argparse.Namespace) -> dict:
     """Blocks per second by number of threads and tool; the runs take turns."""
     rates = in_turns(environment, settings, "threads", "rate", THREADS, settings.loops)
     for tool, by_count in rates.items():
-        say(f"threads: {tool}: " + ", ".join(
-            f"{count}: {one['median'] / 1e6:.2f} M/s" for count, one in by_count.items()
-        ))  # fmt: skip
+        say(
+            f"threads: {tool}: "
+            + ", ".join(
+                f"{count}: {one['median'] / 1e6:.2f} M/s" for count, one in by_count.items()
+            )
+        )
     return rates
 
 
@@ -165,22 +193,29 @@ def depth(environment: Environment, settings: argparse.Namespace) -> dict:
     """Seconds per block by depth of the call stack and tool; the runs take turns."""
     found = in_turns(environment, settings, "depth", "block", DEPTHS, settings.loops // 4)
     for tool, by_depth in found.items():
-        say(f"depth: {tool}: " + ", ".join(
-            f"{deep}: {one['median'] * 1e9:.0f} ns" for deep, one in by_depth.items()
-        ))  # fmt: skip
+        say(
+            f"depth: {tool}: "
+            + ", ".join(f"{deep}: {one['median'] * 1e9:.0f} ns" for deep, one in by_depth.items())
+        )
     return found
 
 
 def in_turns(
-    environment: Environment, settings: argparse.Namespace, program: str, what: str,
-    arguments: tuple[int, ...], loops: int,
-) -> dict:  # fmt: skip
+    environment: Environment,
+    settings: argparse.Namespace,
+    program: str,
+    what: str,
+    arguments: tuple[int, ...],
+    loops: int,
+) -> dict:
     """Tool -> argument -> summary of what a program prints."""
     values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for _ in range(settings.rounds):
         for argument in arguments:
             for tool in ("bare", "memprof", "tracemalloc-1"):
-                values[tool][argument] += run(environment, TOOLS[tool], program, argument, loops)[what]
+                values[tool][argument] += run(environment, TOOLS[tool], program, argument, loops)[
+                    what
+                ]
     return {
         tool: {str(argument): summary(one) for argument, one in by_argument.items()}
         for tool, by_argument in values.items()

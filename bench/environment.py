@@ -52,9 +52,14 @@ class TooLong(Exception):
 def run(command: list[str], folder: str, seconds: float) -> subprocess.CompletedProcess:
     """Run to the end, or end it with all its children: some profilers start the program as one."""
     with subprocess.Popen(
-        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    ) as process:  # fmt: skip
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
         try:
             output, errors = process.communicate(timeout=seconds)
         except BaseException as error:
@@ -100,8 +105,16 @@ class Environment:
 
     def pip(self, *what: str) -> str | None:
         """Install; None, or the last line of what went wrong."""
-        command = [self.python, "-m", "pip", "install", "-q", "--disable-pip-version-check",
-                   "--prefer-binary", *what]  # fmt: skip
+        command = [
+            self.python,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--prefer-binary",
+            *what,
+        ]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -126,8 +139,15 @@ class Environment:
 
 def describe(environment: Environment) -> dict[str, object]:
     """Where and with what a run was made."""
-    names = ("memprof-tracer", "pyperformance", "pyperf", "memray", "scalene", "filprofiler",
-             "memory-profiler")  # fmt: skip
+    names = (
+        "memprof-tracer",
+        "pyperformance",
+        "pyperf",
+        "memray",
+        "scalene",
+        "filprofiler",
+        "memory-profiler",
+    )
     installed = environment.versions()
     return {
         "python": sys.version.split()[0] + ("t" if tag().endswith("t") else ""),

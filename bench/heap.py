@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "pymod"))
 
 import memprof
 from memprof import _core
-from memprof.leaks import _OWN
+from memprof.model.leaks import _OWN
 
 
 class Record:
@@ -64,9 +64,12 @@ def measure(name: str, call) -> dict:
     seconds, cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
     scratch = kernel_peak() - before
     return {
-        "what": name, "seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2),
-        "scratch": scratch, "result": result,
-    }  # fmt: skip
+        "what": name,
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu, 2),
+        "scratch": scratch,
+        "result": result,
+    }
 
 
 def main() -> None:

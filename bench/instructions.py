@@ -34,14 +34,34 @@ SLACK = 1.03  # another patch release of the compiler or of CPython
 PARTS = {
     "hook": ["hook.c"],
     "thread": ["thread.h", "thread.c"],
-    "walk": ["stack.h", "stack.c", "trail.h", "trail.c", "frames.h", "anchor_*.h", "compat.h", "frame_*.h"],
+    "walk": [
+        "stack.h",
+        "stack.c",
+        "trail.h",
+        "trail.c",
+        "frames.h",
+        "anchor_*.h",
+        "compat.h",
+        "frame_*.h",
+    ],
     "tracer": ["tracer.h", "tracer.c"],
     "shadow": ["shadow.h", "shadow.c"],
     "tally": ["tally.h", "tally.c"],
     "side": ["side.h", "side.c"],
-    "miss": ["intern.c", "code.c", "depot.c", "table.c", "names.c", "linetable.c", "depot.h",
-             "table.h", "names.h", "linetable.h", "code.h"],
-}  # fmt: skip
+    "miss": [
+        "intern.c",
+        "code.c",
+        "depot.c",
+        "table.c",
+        "names.c",
+        "linetable.c",
+        "depot.h",
+        "table.h",
+        "names.h",
+        "linetable.h",
+        "code.h",
+    ],
+}
 OTHER = "other"
 DOMAINS = ("raw", "mem", "obj")
 
@@ -107,23 +127,38 @@ def launcher(python: str, root: str | None) -> list[str]:
     return [str(loader), "--library-path", str(folders), root + python]
 
 
-def run(command: list[str], mode: str, names: list[str], folder: Path) -> dict[str, callgrind.Profile]:
+def run(
+    command: list[str], mode: str, names: list[str], folder: Path
+) -> dict[str, callgrind.Profile]:
     """The profile of each workload, from one process."""
     valgrind = shutil.which("valgrind")
     if not valgrind:
         raise Unavailable("valgrind is not installed")
     output = folder / mode
     whole = [
-        valgrind, "--tool=callgrind", f"--callgrind-out-file={output}",
-        "--dump-before=sched_yield", *command, "-S", "-s", str(HERE / "workload.py"), mode, *names,
-    ]  # fmt: skip
-    environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0",
-                   "PYTHONDONTWRITEBYTECODE": "1", "PYTHONMALLOC": "pymalloc"}  # fmt: skip
+        valgrind,
+        "--tool=callgrind",
+        f"--callgrind-out-file={output}",
+        "--dump-before=sched_yield",
+        *command,
+        "-S",
+        "-s",
+        str(HERE / "workload.py"),
+        mode,
+        *names,
+    ]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONMALLOC": "pymalloc",
+    }
     done = subprocess.run(whole, capture_output=True, text=True, env=environment, cwd=folder)
     if done.returncode:
         raise Unavailable(f"valgrind failed: {done.stderr.strip()[-300:]}")
-    return {name: callgrind.read(Path(f"{output}.{2 * index + 2}"))
-            for index, name in enumerate(names)}  # fmt: skip
+    return {
+        name: callgrind.read(Path(f"{output}.{2 * index + 2}")) for index, name in enumerate(names)
+    }
 
 
 def summarize(profile: callgrind.Profile, bare: callgrind.Profile, sources: Sources) -> Cost:
@@ -135,14 +170,26 @@ def summarize(profile: callgrind.Profile, bare: callgrind.Profile, sources: Sour
         parts[part_of(file)] += sum(lines.values())
         for line, cost in lines.items():
             functions[sources.function(file, line)] += cost
-    calls = Counter({function: count for (object_file, function), count in profile.calls.items()
-                     if is_core(object_file)})  # fmt: skip
-    asked = {verb: sum(calls[f"{domain}_{verb}"] for domain in DOMAINS)
-             for verb in ("malloc", "calloc", "realloc", "free")}  # fmt: skip
+    calls = Counter(
+        {
+            function: count
+            for (object_file, function), count in profile.calls.items()
+            if is_core(object_file)
+        }
+    )
+    asked = {
+        verb: sum(calls[f"{domain}_{verb}"] for domain in DOMAINS)
+        for verb in ("malloc", "calloc", "realloc", "free")
+    }
     return Cost(
-        profile.total, bare.total, parts, functions, calls,
-        asked["malloc"] + asked["calloc"] + asked["realloc"], asked["free"] + asked["realloc"],
-    )  # fmt: skip
+        profile.total,
+        bare.total,
+        parts,
+        functions,
+        calls,
+        asked["malloc"] + asked["calloc"] + asked["realloc"],
+        asked["free"] + asked["realloc"],
+    )
 
 
 def measure(command: list[str], names: list[str]) -> dict[str, Cost]:
@@ -171,8 +218,9 @@ def table(costs: dict[str, Cost]) -> str:
         missed = cost.calls["mp_stack_miss"] / max(cost.allocs, 1)
         lines.append(
             f"| {name} | {cost.pairs:,.0f} | {cost.total / cost.bare:.3f} | {cost.per_pair:.1f} | "
-            + " | ".join(cells) + f" | {missed:.1%} |"
-        )  # fmt: skip
+            + " | ".join(cells)
+            + f" | {missed:.1%} |"
+        )
     return "\n".join(lines)
 
 
@@ -201,8 +249,9 @@ print(core.__file__)"""
 
 def identity(command: list[str]) -> str:
     """What the counts depend on beside the code: interpreter, machine and compiler."""
-    found = subprocess.run([*command, "-c", ASK, str(HERE.parent / "pymod")],
-                           capture_output=True, text=True)  # fmt: skip
+    found = subprocess.run(
+        [*command, "-c", ASK, str(HERE.parent / "pymod")], capture_output=True, text=True
+    )
     if found.returncode:
         raise Unavailable(f"memprof is not built in place: {found.stderr.strip()[-200:]}")
     system, extension = found.stdout.splitlines()

@@ -18,8 +18,8 @@ import sys
 import time
 
 from memprof import _core
-from memprof.lines import LineProfiler
-from memprof.measuring import run_code
+from memprof.control.line_profiler import LineProfiler
+from memprof.control.measuring import run_code
 
 EVENTS = 4  # line events of an iteration
 MIB = 2**20
@@ -159,25 +159,48 @@ def rows_of(result: dict) -> list[tuple]:
     has_monitoring = hasattr(sys, "monitoring")
     limit = 50 if has_monitoring else 80
     rows = [
-        ("a line event, above the bare loop", f"{result['event_ns']:.1f} ns", f"<= {limit} ns",
-         result["event_ns"] <= limit),
-        ("code that is not selected", f"{result['unselected']:.2f} x", "<= 1.05 x",
-         result["unselected"] <= 1.05),
-        ("the same, once a selected function was called",
-         f"{result['unselected_while_tracing']:.2f} x", "<= 1.05 x",
-         result["unselected_while_tracing"] <= 1.05),
-        ("calls that are not selected", f"{result['unselected_calls']:.2f} x",
-         "<= 1.05 x" if has_monitoring else "",  # 3.11: see lib/py/lines/events_settrace.c
-         result["unselected_calls"] <= 1.05 or not has_monitoring),
-        ("%memit of 50 MiB, of the truth", f"{100 * result['memit_50_mib']:.2f} %", "99 to 101 %",
-         abs(result["memit_50_mib"] - 1) <= 0.01),
-        ("1,000,000 known allocations, charged", f"{100 * result['charged']:.3f} %",
-         "99.5 to 100.5 %", abs(result["charged"] - 1) <= 0.005),
-    ]  # fmt: skip
+        (
+            "a line event, above the bare loop",
+            f"{result['event_ns']:.1f} ns",
+            f"<= {limit} ns",
+            result["event_ns"] <= limit,
+        ),
+        (
+            "code that is not selected",
+            f"{result['unselected']:.2f} x",
+            "<= 1.05 x",
+            result["unselected"] <= 1.05,
+        ),
+        (
+            "the same, once a selected function was called",
+            f"{result['unselected_while_tracing']:.2f} x",
+            "<= 1.05 x",
+            result["unselected_while_tracing"] <= 1.05,
+        ),
+        (
+            "calls that are not selected",
+            f"{result['unselected_calls']:.2f} x",
+            "<= 1.05 x" if has_monitoring else "",  # 3.11: see lib/py/lines/events_settrace.c
+            result["unselected_calls"] <= 1.05 or not has_monitoring,
+        ),
+        (
+            "%memit of 50 MiB, of the truth",
+            f"{100 * result['memit_50_mib']:.2f} %",
+            "99 to 101 %",
+            abs(result["memit_50_mib"] - 1) <= 0.01,
+        ),
+        (
+            "1,000,000 known allocations, charged",
+            f"{100 * result['charged']:.3f} %",
+            "99.5 to 100.5 %",
+            abs(result["charged"] - 1) <= 0.005,
+        ),
+    ]
     if "their_event_ns" in result:
         times = result["their_event_ns"] / result["event_ns"]
-        rows.insert(1, ("memory_profiler's line event", f"{result['their_event_ns']:,.0f} ns", "",
-                        True))  # fmt: skip
+        rows.insert(
+            1, ("memory_profiler's line event", f"{result['their_event_ns']:,.0f} ns", "", True)
+        )
         rows.insert(2, ("memprof's is less by", f"{times:,.0f} x", ">= 300 x", times >= 300))
     return rows
 
@@ -190,8 +213,10 @@ def main() -> int:
     settings = parser.parse_args()
     result = measure(settings.rounds, settings.iterations)
     rows = rows_of(result)
-    print(f"CPython {result['python']}, {result['iterations']:,} iterations of four lines, bare "
-          f"{result['bare_ns']:.1f} ns a line\n")  # fmt: skip
+    print(
+        f"CPython {result['python']}, {result['iterations']:,} iterations of four lines, bare "
+        f"{result['bare_ns']:.1f} ns a line\n"
+    )
     print("| what | value | target | met |")
     print("|---|---|---|---|")
     for what, value, target, is_met in rows:

@@ -29,16 +29,25 @@ def measure(
     for number in range(1, rounds + 1):
         for index, benchmark in enumerate(benchmarks, 1):
             one_round(benchmark, number, tools, seconds[benchmark.name], failures[benchmark.name])
-            progress(benchmark, f"round {number}/{rounds} {index}/{len(benchmarks)}",
-                     seconds[benchmark.name], began)  # fmt: skip
+            progress(
+                benchmark,
+                f"round {number}/{rounds} {index}/{len(benchmarks)}",
+                seconds[benchmark.name],
+                began,
+            )
     left_out |= {name: failed["bare"] for name, failed in failures.items() if "bare" in failed}
     results = {
         benchmark.name: result(benchmark, seconds[benchmark.name], failures[benchmark.name])
         for benchmark in benchmarks
         if benchmark.name not in left_out
     }
-    return {"benchmarks": results, "totals": totals(results), "left_out": left_out,
-            "rounds": rounds, "seconds": target}  # fmt: skip
+    return {
+        "benchmarks": results,
+        "totals": totals(results),
+        "left_out": left_out,
+        "rounds": rounds,
+        "seconds": target,
+    }
 
 
 def prepare(
@@ -61,9 +70,12 @@ def prepare(
 
 
 def one_round(
-    benchmark: Benchmark, number: int, tools: list[str], seconds: dict[str, list[list[float]]],
+    benchmark: Benchmark,
+    number: int,
+    tools: list[str],
+    seconds: dict[str, list[list[float]]],
     failures: dict[str, str],
-) -> None:  # fmt: skip
+) -> None:
     """Each tool once. The order turns, so that none always follows the same other one."""
     turn = number % len(tools)
     values, warmups = (1, 0) if benchmark.seconds > SLOW else (2, 1)
@@ -104,22 +116,30 @@ def result(benchmark: Benchmark, seconds: dict, failures: dict[str, str]) -> dic
     single = [statistics.median(values) / middle for values in bare]
     return {
         "loops": benchmark.loops,
-        "seconds": {tool: [[round(v, 5) for v in one] for one in values]
-                    for tool, values in seconds.items()},
+        "seconds": {
+            tool: [[round(v, 5) for v in one] for one in values] for tool, values in seconds.items()
+        },
         "ratios": ratios,
         "failures": failures,
         "bare_range": round(max(single) - min(single), 4),
-    }  # fmt: skip
+    }
 
 
 def totals(results: dict[str, dict]) -> dict[str, dict]:
     """Tool -> geometric mean and worst benchmark."""
     found = {}
     for tool in TOOLS:
-        ratios = {name: one["ratios"][tool]["ratio"] for name, one in results.items()
-                  if tool in one["ratios"]}  # fmt: skip
+        ratios = {
+            name: one["ratios"][tool]["ratio"]
+            for name, one in results.items()
+            if tool in one["ratios"]
+        }
         if ratios:
             worst = max(ratios, key=ratios.__getitem__)
-            found[tool] = {"geomean": round(geomean(list(ratios.values())), 4), "worst": ratios[worst],
-                           "worst_benchmark": worst, "benchmarks": len(ratios)}  # fmt: skip
+            found[tool] = {
+                "geomean": round(geomean(list(ratios.values())), 4),
+                "worst": ratios[worst],
+                "worst_benchmark": worst,
+                "benchmarks": len(ratios),
+            }
     return found

@@ -31,7 +31,9 @@ BEGIN, END = "<!-- bench:begin, made by bench/report.py -->", "<!-- bench:end --
 def load(folder: Path) -> list[dict]:
     """Result documents by version of Python."""
     documents = [json.loads(path.read_text()) for path in folder.glob("cpython-*.json")]
-    return sorted(documents, key=lambda one: [int(n) for n in re.findall(r"\d+", one["where"]["python"])])
+    return sorted(
+        documents, key=lambda one: [int(n) for n in re.findall(r"\d+", one["where"]["python"])]
+    )
 
 
 def chief(documents: list[dict]) -> dict | None:
@@ -40,10 +42,13 @@ def chief(documents: list[dict]) -> dict | None:
     with_overhead = [one for one in documents if one.get("overhead", {}).get("totals")]
     return max(
         with_overhead,
-        key=lambda one: (sum(not name.startswith("memprof") for name in one["overhead"]["totals"]),
-                         len(one["overhead"]["benchmarks"]), documents.index(one)),
+        key=lambda one: (
+            sum(not name.startswith("memprof") for name in one["overhead"]["totals"]),
+            len(one["overhead"]["benchmarks"]),
+            documents.index(one),
+        ),
         default=None,
-    )  # fmt: skip
+    )
 
 
 def costs_of(document: dict) -> list[str]:
@@ -52,10 +57,14 @@ def costs_of(document: dict) -> list[str]:
 
 def page(documents: list[dict]) -> str:
     """All numbers, for bench/RESULTS.md."""
-    texts = ["# Results\n\nMade by `bench/report.py --publish`; the method is in [`README.md`](README.md).",
-             targets(documents)]  # fmt: skip
+    texts = [
+        "# Results\n\nMade by `bench/report.py --publish`; the method is in [`README.md`](README.md).",
+        targets(documents),
+    ]
     for document in documents:
-        texts.append(f"## CPython {document['where']['python']}\n\n{tables.heading(document)} {document['date']}.")
+        texts.append(
+            f"## CPython {document['where']['python']}\n\n{tables.heading(document)} {document['date']}."
+        )
         if document.get("overhead", {}).get("totals"):
             texts += [tables.overhead_by_tool(document), tables.overhead_by_benchmark(document)]
         texts += costs_of(document)
@@ -68,10 +77,12 @@ def summary(documents: list[dict]) -> str:
     """What the README shows."""
     texts = []
     if shown := chief(documents):
-        texts += [f"{tables.heading(shown)} Method: [`bench/README.md`](bench/README.md); all numbers: "
-                  "[`bench/RESULTS.md`](bench/RESULTS.md).",
-                  "![Run time under memory profilers](bench/overhead.svg)",
-                  tables.overhead_by_tool(shown)]  # fmt: skip
+        texts += [
+            f"{tables.heading(shown)} Method: [`bench/README.md`](bench/README.md); all numbers: "
+            "[`bench/RESULTS.md`](bench/RESULTS.md).",
+            "![Run time under memory profilers](bench/overhead.svg)",
+            tables.overhead_by_tool(shown),
+        ]
     texts.append(tables.overhead_by_version(documents))
     with_costs = [one for one in documents if one["costs"]]
     if with_costs:

@@ -30,10 +30,16 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--benchmarks", default="all", help="names with commas, or 'all'")
     parser.add_argument("--tools", default="all", help=f"of {', '.join(TOOLS)}; or 'all'")
-    parser.add_argument("--parts", default="all", help=f"overhead, {', '.join(costs.PARTS)}; or 'all'")
+    parser.add_argument(
+        "--parts", default="all", help=f"overhead, {', '.join(costs.PARTS)}; or 'all'"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.1, help="of a value on the bare interpreter")
-    parser.add_argument("--objects", type=int, default=2_000_000, help="live, for memory; and ten times it")
+    parser.add_argument(
+        "--seconds", type=float, default=0.1, help="of a value on the bare interpreter"
+    )
+    parser.add_argument(
+        "--objects", type=int, default=2_000_000, help="live, for memory; and ten times it"
+    )
     parser.add_argument("--blocks", type=int, default=5_000_000, help="live, for questions")
     parser.add_argument("--starts", type=int, default=30, help="of a program that does nothing")
     parser.add_argument("--loops", type=int, default=400_000, help="of threads and depth")
@@ -52,11 +58,15 @@ def options() -> argparse.Namespace:
 
 
 def run_overhead(environment: Environment, settings: argparse.Namespace) -> dict:
-    tools = [name for name in settings.tools
-             if sys.version_info >= TOOLS[name].since
-             and (not (package := TOOLS[name].package) or environment.add(package))]  # fmt: skip
-    return overhead.measure(environment, settings.benchmarks, tools, settings.rounds,
-                            settings.seconds)  # fmt: skip
+    tools = [
+        name
+        for name in settings.tools
+        if sys.version_info >= TOOLS[name].since
+        and (not (package := TOOLS[name].package) or environment.add(package))
+    ]
+    return overhead.measure(
+        environment, settings.benchmarks, tools, settings.rounds, settings.seconds
+    )
 
 
 def store(document: dict, path: Path) -> None:
@@ -70,8 +80,7 @@ def main() -> None:
     settings = options()
     environment = Environment()
     environment.make()
-    document: dict = {"format": 1, "date": time.strftime("%Y-%m-%d", time.gmtime()),
-                      "costs": {}}  # fmt: skip
+    document: dict = {"format": 1, "date": time.strftime("%Y-%m-%d", time.gmtime()), "costs": {}}
     if settings.output.exists():  # parts that are not measured now stay as they are
         old = json.loads(settings.output.read_text())
         document |= {key: old[key] for key in ("overhead", "costs") if key in old}

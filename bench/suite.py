@@ -67,8 +67,15 @@ class Benchmark:
         """Seconds of each value under a tool, in one new process."""
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "out.json"
-            arguments = [*self.arguments, "--worker", f"-l{self.loops}", f"-w{warmups}",
-                         f"-n{values}", "-o", str(output)]  # fmt: skip
+            arguments = [
+                *self.arguments,
+                "--worker",
+                f"-l{self.loops}",
+                f"-w{warmups}",
+                f"-n{values}",
+                "-o",
+                str(output),
+            ]
             command = TOOLS[tool].command(self.python, str(self.script), arguments, folder)
             limit = PATIENCE + MOST_SLOWDOWN * (self.start + self.seconds * (values + warmups))
             try:
@@ -81,9 +88,13 @@ class Benchmark:
                 document = json.loads(output.read_text())
             except ValueError:
                 raise Failed("it did not write its whole result") from None
-        runs = [[value * self.loops * _inner_loops(document, bench)
-                 for value in bench["runs"][0]["values"]]
-                for bench in document["benchmarks"]]  # fmt: skip
+        runs = [
+            [
+                value * self.loops * _inner_loops(document, bench)
+                for value in bench["runs"][0]["values"]
+            ]
+            for bench in document["benchmarks"]
+        ]
         return [sum(values) for values in zip(*runs)]
 
     def calibrate(self, target: float) -> None:

@@ -16,8 +16,11 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 def heading(document: dict) -> str:
     """One line: where a run was made and with what."""
     where = document["where"]
-    packages = ", ".join(f"{name} {version}" for name, version in where["packages"].items()
-                         if name != "memprof-tracer")  # fmt: skip
+    packages = ", ".join(
+        f"{name} {version}"
+        for name, version in where["packages"].items()
+        if name != "memprof-tracer"
+    )
     return f"CPython {where['python']} ({where['compiler']}), {where['machine']}; {packages}."
 
 
@@ -27,10 +30,14 @@ def heading(document: dict) -> str:
 def overhead_by_tool(document: dict) -> str:
     totals = document["overhead"]["totals"]
     rows = [
-        [TOOLS[name].title, f"{one['geomean']:.2f}", f"{one['worst']:.2f} ({one['worst_benchmark']})",
-         str(one["benchmarks"])]
+        [
+            TOOLS[name].title,
+            f"{one['geomean']:.2f}",
+            f"{one['worst']:.2f} ({one['worst_benchmark']})",
+            str(one["benchmarks"]),
+        ]
         for name, one in sorted(totals.items(), key=lambda item: item[1]["geomean"])
-    ]  # fmt: skip
+    ]
     return table(["run time against no profiler", "geometric mean", "worst", "benchmarks"], rows)
 
 
@@ -39,8 +46,13 @@ def overhead_by_version(documents: list[dict]) -> str:
     for document in documents:
         one = document.get("overhead", {}).get("totals", {}).get("memprof")
         if one:
-            rows.append([document["where"]["python"], f"{one['geomean']:.2f}",
-                         f"{one['worst']:.2f} ({one['worst_benchmark']})"])  # fmt: skip
+            rows.append(
+                [
+                    document["where"]["python"],
+                    f"{one['geomean']:.2f}",
+                    f"{one['worst']:.2f} ({one['worst_benchmark']})",
+                ]
+            )
     return table(["memprof on CPython", "geometric mean", "worst"], rows)
 
 
@@ -63,8 +75,10 @@ def overhead_by_benchmark(document: dict) -> str:
 
 def failures(document: dict) -> list[str]:
     """A line for each tool or benchmark that did not run."""
-    lines = [f"{package} does not install: {why}"
-             for package, why in document["where"]["missing"].items()]  # fmt: skip
+    lines = [
+        f"{package} does not install: {why}"
+        for package, why in document["where"]["missing"].items()
+    ]
     overhead = document.get("overhead", {})
     lines += [f"{name}: {why}" for name, why in overhead.get("left_out", {}).items()]
     for name, one in overhead.get("benchmarks", {}).items():
@@ -83,7 +97,9 @@ def memory(document: dict) -> str:
             tools += [tool for tool in peaks if tool != "bare" and tool not in tools]
     for count, kinds in document["costs"]["memory"].items():
         for kind, peaks in kinds.items():
-            cells = [f"{peaks[tool] / peaks['bare']:.2f}×" if tool in peaks else "" for tool in tools]
+            cells = [
+                f"{peaks[tool] / peaks['bare']:.2f}×" if tool in peaks else "" for tool in tools
+            ]
             rows.append([f"{int(count):,} {kind}", f"{peaks['bare'] / MIB:,.0f} MiB", *cells])
     return table(["peak resident memory", "no profiler", *tools], rows)
 
@@ -94,13 +110,19 @@ def milliseconds(seconds: float) -> str:
 
 def questions(document: dict) -> str:
     part = document["costs"]["questions"]
-    titles = {"snapshot": "take a snapshot", "statistics": '`statistics("line")`',
-              "compare": '`compare_to(old, "line")`', "pause": "longest stop of another thread meanwhile",
-              "no_pause": "the same without a snapshot"}  # fmt: skip
+    titles = {
+        "snapshot": "take a snapshot",
+        "statistics": '`statistics("line")`',
+        "compare": '`compare_to(old, "line")`',
+        "pause": "longest stop of another thread meanwhile",
+        "no_pause": "the same without a snapshot",
+    }
     rows = []
     for what, title in titles.items():
-        cells = [milliseconds(part[tool][what]["median"]) if what in part[tool] else ""
-                 for tool in ("memprof", "tracemalloc")]  # fmt: skip
+        cells = [
+            milliseconds(part[tool][what]["median"]) if what in part[tool] else ""
+            for tool in ("memprof", "tracemalloc")
+        ]
         rows.append([title, *cells])
     return table([f"with {part['blocks']:,} live blocks", "memprof", "tracemalloc"], rows)
 
@@ -108,19 +130,27 @@ def questions(document: dict) -> str:
 def startup(document: dict) -> str:
     part = document["costs"]["startup"]
     bare = part["bare"]["median"]
-    rows = [[f"`python -m {name} -c pass`" if name != "bare" else "`python -c pass`",
-             milliseconds(one["median"]),
-             "" if name == "bare" else f"+{milliseconds(one['median'] - bare)}"]
-            for name, one in part.items()]  # fmt: skip
+    rows = [
+        [
+            f"`python -m {name} -c pass`" if name != "bare" else "`python -c pass`",
+            milliseconds(one["median"]),
+            "" if name == "bare" else f"+{milliseconds(one['median'] - bare)}",
+        ]
+        for name, one in part.items()
+    ]
     return table(["start-up", "whole run", "over bare"], rows)
 
 
 def profiles(document: dict) -> str:
     part = document["costs"]["profiles"]
     tools = list(next(iter(part.values())))
-    rows = [[f"{int(loops):,} × the work", *(f"{sizes[tool] / 1024:,.0f} KiB" if tool in sizes else ""
-                                             for tool in tools)]
-            for loops, sizes in part.items()]  # fmt: skip
+    rows = [
+        [
+            f"{int(loops):,} × the work",
+            *(f"{sizes[tool] / 1024:,.0f} KiB" if tool in sizes else "" for tool in tools),
+        ]
+        for loops, sizes in part.items()
+    ]
     return table(["profile file", *tools], rows)
 
 
@@ -130,8 +160,15 @@ def threads(document: dict) -> str:
     rows = []
     for tool, rates in part.items():
         one = rates[counts[0]]["median"]
-        rows.append([tool, *(f"{rates[count]['median'] / 1e6:.2f} M/s ({rates[count]['median'] / one:.2f}×)"
-                             for count in counts)])  # fmt: skip
+        rows.append(
+            [
+                tool,
+                *(
+                    f"{rates[count]['median'] / 1e6:.2f} M/s ({rates[count]['median'] / one:.2f}×)"
+                    for count in counts
+                ),
+            ]
+        )
     return table(["blocks allocated and freed", *(f"{count} threads" for count in counts)], rows)
 
 
@@ -143,15 +180,19 @@ def depth(document: dict) -> str:
         cells = []
         for deep in depths:
             extra = costs[deep]["median"] - part["bare"][deep]["median"]
-            cells.append(f"{costs[deep]['median'] * 1e9:,.0f} ns"
-                         + (f" (+{extra * 1e9:,.0f})" if tool != "bare" else ""))  # fmt: skip
+            cells.append(
+                f"{costs[deep]['median'] * 1e9:,.0f} ns"
+                + (f" (+{extra * 1e9:,.0f})" if tool != "bare" else "")
+            )
         rows.append([tool, *cells])
     return table(["one block, stack of", *(f"{deep} frames" for deep in depths)], rows)
 
 
 def micro(document: dict) -> str:
-    rows = [[name, f"{one['least']:.1f} ns", f"{one['median']:.1f} ns"]
-            for name, one in document["costs"]["micro"].items()]  # fmt: skip
+    rows = [
+        [name, f"{one['least']:.1f} ns", f"{one['median']:.1f} ns"]
+        for name, one in document["costs"]["micro"].items()
+    ]
     return table(["one operation, in C", "least", "median"], rows)
 
 

@@ -36,8 +36,9 @@ def _slowdown(documents: list[dict]) -> Iterator[Row]:
     mean = lambda one: f"{value:.2f}" if (value := _totals(one, "geomean")) else None  # noqa: E731
     worst = lambda one: (  # noqa: E731
         f"{value:.2f} ({one['overhead']['totals']['memprof']['worst_benchmark']})"
-        if (value := _totals(one, "worst")) else None
-    )  # fmt: skip
+        if (value := _totals(one, "worst"))
+        else None
+    )
     yield "slowdown, geometric mean, 3.11 to 3.14", "≤ 1.15", _each(older, mean)
     yield "slowdown, geometric mean, 3.15", "≤ 1.10", _each(newer, mean)
     yield "slowdown, worst benchmark", "≤ 1.7", _each(with_gil, worst)
@@ -70,7 +71,10 @@ def _depth(document: dict) -> str | None:
     part = document["costs"].get("depth")
     if not part:
         return None
-    extra = {deep: part["memprof"][deep]["median"] - part["bare"][deep]["median"] for deep in part["bare"]}
+    extra = {
+        deep: part["memprof"][deep]["median"] - part["bare"][deep]["median"]
+        for deep in part["bare"]
+    }
     a_frame = (extra["500"] - extra["50"]) / 450 * 1e9
     return f"{extra['500'] / extra['5']:.1f}× ({a_frame:.1f} ns a frame)"
 
@@ -79,7 +83,9 @@ def _threads(document: dict) -> str | None:
     part = document["costs"].get("threads")
     if not part or not _name(document).endswith("t"):
         return None
-    rates = {tool: part[tool]["2"]["median"] / part[tool]["1"]["median"] for tool in ("bare", "memprof")}
+    rates = {
+        tool: part[tool]["2"]["median"] / part[tool]["1"]["median"] for tool in ("bare", "memprof")
+    }
     return f"{rates['memprof']:.2f}× (no profiler {rates['bare']:.2f}×)"
 
 
@@ -87,12 +93,21 @@ def targets(documents: list[dict]) -> str:
     """Markdown table: target beside result, for all versions that were measured."""
     rows = [
         *_slowdown(documents),
-        ("peak resident memory, 2 million small live objects", "≤ 1.25×", _each(documents, _memory)),
+        (
+            "peak resident memory, 2 million small live objects",
+            "≤ 1.25×",
+            _each(documents, _memory),
+        ),
         ("snapshot at 5 million live blocks", "≤ 50 ms", _each(documents, _snapshot)),
-        ("stack of 500 frames against 5, per allocation", "≤ 3× on 3.15, else 1 ns a frame",
-         _each(documents, _depth)),
+        (
+            "stack of 500 frames against 5, per allocation",
+            "≤ 3× on 3.15, else 1 ns a frame",
+            _each(documents, _depth),
+        ),
         ("start-up over bare Python", "≤ 60 ms", _each(documents, _startup)),
         ("two threads against one, free-threaded", "≥ 1.8×", _each(documents, _threads)),
-    ]  # fmt: skip
-    return table(["", "target", "measured"], [[what, target, found or "not measured"]
-                                              for what, target, found in rows])  # fmt: skip
+    ]
+    return table(
+        ["", "target", "measured"],
+        [[what, target, found or "not measured"] for what, target, found in rows],
+    )

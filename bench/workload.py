@@ -19,9 +19,18 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 RECORDS = json.dumps(
-    [{"id": n, "name": f"user {n}", "tags": ["a", "b", "c"], "score": n / 7, "on": n % 2 == 0,
-      "address": {"zip": str(n), "city": None}} for n in range(40)]
-)  # fmt: skip
+    [
+        {
+            "id": n,
+            "name": f"user {n}",
+            "tags": ["a", "b", "c"],
+            "score": n / 7,
+            "on": n % 2 == 0,
+            "address": {"zip": str(n), "city": None},
+        }
+        for n in range(40)
+    ]
+)
 
 
 def json_loads():
@@ -151,9 +160,19 @@ def deep():
 
 WORKLOADS = {
     function.__name__: function
-    for function in (json_loads, json_dumps, pprint_pformat, deepcopy, coroutines, generators,
-                     points, async_tree, xml_etree, deep)
-}  # fmt: skip
+    for function in (
+        json_loads,
+        json_dumps,
+        pprint_pformat,
+        deepcopy,
+        coroutines,
+        generators,
+        points,
+        async_tree,
+        xml_etree,
+        deep,
+    )
+}
 
 
 def main():

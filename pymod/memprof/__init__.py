@@ -13,11 +13,8 @@ PYTEST_DONT_REWRITE: pytest, traced by memprof, finds it imported already and wo
 
 try:
     from ._core import version as __version__
-    from .filters import DomainFilter, Filter
-    from .leaks import Holder, Leak, LeakReport, find_growth
-    from .marks import mark
-    from .snapshot import Frame, Snapshot, Statistic, StatisticDiff, Traceback
-    from .tracing import (
+    from .control.marks import mark
+    from .control.tracing import (
         Trace,
         clear,
         get_object_traceback,
@@ -30,6 +27,9 @@ try:
         take_snapshot,
         trace,
     )
+    from .model.filters import DomainFilter, Filter
+    from .model.leaks import Holder, Leak, LeakReport, find_growth
+    from .model.snapshot import Frame, Snapshot, Statistic, StatisticDiff, Traceback
 except MemoryError:  # `python -m` makes one line of an ImportError of the package's name
     raise ImportError("not enough memory to import memprof", name="memprof") from None
 except ImportError as error:
@@ -39,24 +39,24 @@ except ImportError as error:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .finding import LeakError, assert_no_leaks, find_leaks
-    from .objects import HeapSet, heap, who_holds
-    from .lines import LineProfiler, profile, show_results
-    from .usage import LogFile, TimeStamper, memory_usage
+    from .control.heap import HeapSet, heap, who_holds
+    from .control.leak_check import LeakError, assert_no_leaks, find_leaks
+    from .control.line_profiler import LineProfiler, profile, show_results
+    from .control.memory_usage import LogFile, TimeStamper, memory_usage
 
 _LAZY = {  # what a traced program's start need not pay for
-    "HeapSet": "objects",
-    "LeakError": "finding",
-    "LineProfiler": "lines",
-    "LogFile": "usage",
-    "TimeStamper": "usage",
-    "assert_no_leaks": "finding",
-    "find_leaks": "finding",
-    "heap": "objects",
-    "memory_usage": "usage",
-    "profile": "lines",
-    "show_results": "lines",
-    "who_holds": "objects",
+    "HeapSet": "control.heap",
+    "LeakError": "control.leak_check",
+    "LineProfiler": "control.line_profiler",
+    "LogFile": "control.memory_usage",
+    "TimeStamper": "control.memory_usage",
+    "assert_no_leaks": "control.leak_check",
+    "find_leaks": "control.leak_check",
+    "heap": "control.heap",
+    "memory_usage": "control.memory_usage",
+    "profile": "control.line_profiler",
+    "show_results": "control.line_profiler",
+    "who_holds": "control.heap",
 }
 
 
@@ -72,7 +72,7 @@ def __getattr__(name: str):
 
 def load_ipython_extension(shell) -> None:
     """``%load_ext memprof``: %mprun, %memit and %%memprof."""
-    from .magics import load
+    from .plugins.ipython.magics import load
 
     load(shell)
 

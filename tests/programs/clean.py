@@ -9,6 +9,7 @@ import weakref
 
 from seeded import RECORDS, STEPS, Record, fail, steps
 
+
 def clean_result_list_of_main():
     results = []
     for step in steps():

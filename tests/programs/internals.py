@@ -38,7 +38,9 @@ def give_to_interpreter():
     codecs.register_error("mine", keeper("codec error"))
     sys.addaudithook(keeper("audit hook"))
     os.register_at_fork(before=keeper("before fork"))
-    os.register_at_fork(after_in_parent=keeper("fork, parent"), after_in_child=keeper("fork, child"))
+    os.register_at_fork(
+        after_in_parent=keeper("fork, parent"), after_in_child=keeper("fork, child")
+    )
     signal.signal(signal.SIGUSR2, keeper("signal"))
     if sys.version_info >= (3, 12):
         sys.monitoring.use_tool_id(3, "test")

@@ -26,7 +26,6 @@ KEPT = kept()
 print(at_the_peak())
 passing()
 if "ten_places" in sys.argv:
-    # fmt: off
     A = bytes(100_001)
     B = bytes(100_002)
     C = bytes(100_003)

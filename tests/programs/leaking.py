@@ -50,7 +50,7 @@ def cache_without_limit():
             CACHE[step] = compute(step)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def render(page):
     return b"-" * (200 + page % 7)  # leak: lru_cache_without_limit
 

@@ -56,7 +56,7 @@ def class_attribute_cache():
 
 
 class Service:
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def render(self, page):
         return Record(page)  # leak: lru_cache_on_a_method; type: Record; held: Service.render
 

@@ -32,11 +32,13 @@ if not FREE_THREADED:
 if sys.version_info >= (3, 13):
     ALLOCATORS += ["mimalloc", "mimalloc_debug"]
 
-# .ci/check_sanitized.py: what programs need to load an extension built with a sanitizer.
+# tests/matrix/check_sanitized.py: what programs need to load an extension built with a sanitizer.
 SANITIZER = {}
 PATIENCE = 1  # how many times as long as usual programs may take
 if "MEMPROF_SANITIZER" in os.environ:
-    SANITIZER = {key: os.environ[key] for key in ("LD_PRELOAD", "PYTHONMALLOC") if key in os.environ}
+    SANITIZER = {
+        key: os.environ[key] for key in ("LD_PRELOAD", "PYTHONMALLOC") if key in os.environ
+    }
     PATIENCE = 10
 
 if str(PYMOD) not in sys.path:

@@ -24,15 +24,21 @@ def storm(chance: random.Random) -> list:
     kept = [bytearray(size * 3) for size in range(n)] + [object() for _ in range(n)]
     kept += [{i: str(i)} for i in range(n)] + [(n,) * 30, set(range(n)), bytes(n * 5000)]
     # a bounded number of different stacks: else the depot grows, as it should
-    exec(compile(f"def f{n % 20}(): return [bytes(2000)]\nkept.append(f{n % 20}())", "made.py", "exec"),
-         {"kept": kept})  # fmt: skip
+    exec(
+        compile(
+            f"def f{n % 20}(): return [bytes(2000)]\nkept.append(f{n % 20}())", "made.py", "exec"
+        ),
+        {"kept": kept},
+    )
     del kept[:: chance.randrange(1, 5)]
     return kept
 
 
 def in_threads(count: int, seed: int) -> None:
     threads = [
-        threading.Thread(target=lambda seed=seed + n: [storm(random.Random(seed)) for _ in range(5)])
+        threading.Thread(
+            target=lambda seed=seed + n: [storm(random.Random(seed)) for _ in range(5)]
+        )
         for n in range(count)
     ]
     for thread in threads:
@@ -104,7 +110,10 @@ def main() -> int:
         own.append(memprof.get_tracer_memory())
         if now - said > 10:
             said = now
-            print(f"{now - began:6.0f} s: {number} rounds, {own[-1]:,} bytes of memprof's own", flush=True)
+            print(
+                f"{now - began:6.0f} s: {number} rounds, {own[-1]:,} bytes of memprof's own",
+                flush=True,
+            )
     third = len(own) // 3
     first, last = max(own[third : 2 * third]), max(own[2 * third :])
     print(f"{number} rounds, memprof's own memory at most {first:,} and then {last:,} bytes")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .. import format
 from ..export import json_report
-from ..report import changes, console
+from ..model import units as format
+from ..views import changes, console
 from . import options
 from .show import load
 
@@ -28,9 +28,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("old", metavar="OLD")
     parser.add_argument("new", metavar="NEW")
     parser.add_argument(
-        "--fail-on-growth", type=_size, metavar="SIZE",
+        "--fail-on-growth",
+        type=_size,
+        metavar="SIZE",
         help="end with exit status 3 when the sum grew by more than SIZE (24MB, 1.5GiB, 4096)",
-    )  # fmt: skip
+    )
     options.add_report_options(parser, metric="live")
     settings = parser.parse_args(arguments)
     old, new = load(settings.old), load(settings.new)

@@ -12,10 +12,13 @@ import sys
 import types
 from collections.abc import Callable, Iterable
 
-from .. import outputs, program, texts, wrapping
-from ..lines import BACKENDS, LineProfiler, quiet
-from ..report import console, html, html_lines
-from ..report import lines as lines_report
+from ..control.line_profiler import BACKENDS, LineProfiler, quiet
+from ..model import source_text as texts
+from ..programs import outputs, program, wrapping
+from ..views import console
+from ..views import line_tables as lines_report
+from ..views.html import lines as html_lines
+from ..views.html import page as html
 from . import options
 
 _DESCRIPTION = """\
@@ -43,10 +46,14 @@ def _parser() -> options.Parser:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "-f", "--function", action="append", default=[], metavar="[MODULE:]NAME",
+        "-f",
+        "--function",
+        action="append",
+        default=[],
+        metavar="[MODULE:]NAME",
         help="a function, method or class (its methods); without MODULE, of the script, module or "
         "code that is run. Another module is imported before the program runs",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the tables to FILE instead of stdout"
     )
@@ -54,16 +61,19 @@ def _parser() -> options.Parser:
         "--format", choices=("text", "html", "json"), default="text", help="default: text"
     )
     parser.add_argument(
-        "--table", choices=("memprof", "memory_profiler"), default="memprof",
+        "--table",
+        choices=("memprof", "memory_profiler"),
+        default="memprof",
         help="memory_profiler: its Mem usage, Increment and Occurrences (default: memprof)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--precision", type=_digits, metavar="N", help="sizes in MiB with N digits after the point"
     )
     parser.add_argument(
-        "--include-children", action="store_true",
+        "--include-children",
+        action="store_true",
         help="resident memory with that of child processes",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--every-line", action="store_true", help="read resident memory at the end of every line"
     )
@@ -95,9 +105,10 @@ def _codes_within(code: types.CodeType, name: str):
 
 def _methods(body: types.CodeType):
     return [
-        constant for constant in body.co_consts
+        constant
+        for constant in body.co_consts
         if isinstance(constant, types.CodeType) and constant.co_flags & inspect.CO_OPTIMIZED
-    ]  # fmt: skip
+    ]
 
 
 def _is_of_main(module: str, traced: program.Program) -> bool:
@@ -176,9 +187,10 @@ def main(arguments: list[str]) -> int:
     if traced is None:
         options.fail("no program to run: give a script, -m module or -c code (see --help)")
     prof = LineProfiler(
-        include_children=settings.include_children, backend=settings.backend,
+        include_children=settings.include_children,
+        backend=settings.backend,
         every_line=settings.every_line,
-    )  # fmt: skip
+    )
     output = _output(settings.output)
     try:
         run = _prepare(prof, settings.function, traced)

@@ -9,8 +9,11 @@ import subprocess
 import sys
 import time
 
-from .. import _core, mprofile, outputs, usage
-from ..lines import BACKENDS
+from .. import _core
+from ..control import memory_usage as usage
+from ..control.line_profiler import BACKENDS
+from ..model import recording as mprofile
+from ..programs import outputs
 from . import options
 
 TYPE_CHECKING = False
@@ -61,7 +64,12 @@ _EXAMPLES = {
     "rm": ("-1", "--dry-run mprofile_20260102030405.dat"),
     "clean": ("--dry-run",),
     "list": ("",),
-    "plot": ("", "-s -w 0,20.5 -o a.html a.dat", "--flame -o a.svg a.dat", "-o both.png a.dat b.dat"),
+    "plot": (
+        "",
+        "-s -w 0,20.5 -o a.html a.dat",
+        "--flame -o a.svg a.dat",
+        "-o both.png a.dat b.dat",
+    ),
     "peak": ("a.dat b.dat", "--func module.function -1"),
 }
 
@@ -69,10 +77,12 @@ _EXAMPLES = {
 def _parser(command: str, usage: str) -> argparse.ArgumentParser:
     examples = (f"  memprof mprof {command} {words}".rstrip() for words in _EXAMPLES[command])
     parser = _Parser(
-        prog=f"memprof mprof {command}", usage=usage, description=_DESCRIPTIONS[command],
+        prog=f"memprof mprof {command}",
+        usage=usage,
+        description=_DESCRIPTIONS[command],
         epilog="\n".join(["examples:", *examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("--version", action="version", version=f"memprof {_core.version}")
     return parser
 
@@ -135,10 +145,15 @@ def _record(proc, command: str, path: str, settings) -> None:
         file.write(f"CMDLINE {command}\n")
         try:
             usage.memory_usage(
-                proc, interval=settings.interval, timeout=settings.timeout, timestamps=True,
-                include_children=settings.include_children, multiprocess=settings.multiprocess,
-                stream=file, backend=settings.backend,
-            )  # fmt: skip
+                proc,
+                interval=settings.interval,
+                timeout=settings.timeout,
+                timestamps=True,
+                include_children=settings.include_children,
+                multiprocess=settings.multiprocess,
+                stream=file,
+                backend=settings.backend,
+            )
         except ProcessLookupError as error:
             options.fail(str(error))
         except KeyboardInterrupt:
@@ -300,8 +315,12 @@ def plot(arguments: list[str]) -> int:
     add = parser.add_argument
     add("--title", "-t", help="string shown as plot title")
     add("--no-function-ts", "-n", action="store_true", help="leave out the functions")
-    add("--output", "-o", help="FILE.html, or FILE.png, .svg, .pdf with matplotlib (and a page "
-        "beside it); default: a page beside the data")  # fmt: skip
+    add(
+        "--output",
+        "-o",
+        help="FILE.html, or FILE.png, .svg, .pdf with matplotlib (and a page "
+        "beside it); default: a page beside the data",
+    )
     add("--window", "-w", type=_window, help="seconds: --window 0,20.5")
     add("--flame", "-f", action="store_true", help="functions as a flame chart")
     add("--slope", "-s", action="store_true", help="a trend line and its slope")
@@ -309,7 +328,7 @@ def plot(arguments: list[str]) -> int:
     add("profiles", nargs="*", help="profiles made by mprof run")
     settings = parser.parse_args(arguments)
     recordings = _profiles(settings.profiles)
-    from ..report import plot_page
+    from ..views.html import recording as plot_page
 
     output = settings.output or re.sub(r"(\.dat)?$", ".html", recordings[-1].path, count=1)
     page = os.path.splitext(output)[0] + ".html"
@@ -326,7 +345,7 @@ def plot(arguments: list[str]) -> int:
 
 def _draw(recordings, settings, output: str) -> None:
     try:
-        from ..report import plot_picture
+        from ..views import recording_picture as plot_picture
     except ImportError:
         options.fail("matplotlib is needed for pictures (pip install matplotlib)")
     try:

@@ -9,10 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Never
 
-    from ..report.console import Line
+    from ..views.console import Line
 
-from .. import program
-from ..snapshot import METRICS
+from ..model.snapshot import METRICS
+from ..programs import program
 
 USAGE_ERROR = 2
 GREW = 3
@@ -39,7 +39,7 @@ def print_report(report: list[Line] | dict) -> None:
     import json
     import os
 
-    from ..report import console
+    from ..views import console
 
     if sys.stdout is None:  # it was closed before we started
         return
@@ -96,14 +96,10 @@ def add_report_options(parser: argparse.ArgumentParser, metric: str) -> None:
     group.add_argument(
         "--top", type=positive, default=10, metavar="N", help="rows to show (default: 10)"
     )
-    group.add_argument(
-        "--format", choices=("text", "json"), default="text", help="default: text"
-    )
+    group.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
 
 
-def split(
-    arguments: list[str], with_value: set[str]
-) -> tuple[list[str], program.Program | None]:
+def split(arguments: list[str], with_value: set[str]) -> tuple[list[str], program.Program | None]:
     """Our own options, and the program with its arguments, where the first ends ours.
     ``with_value``: the options whose value is a word of its own."""
     at = 0

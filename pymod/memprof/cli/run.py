@@ -9,10 +9,12 @@ import os
 import shlex
 import sys
 
-from .. import _core, account, leaks, outputs, program, tracing
-from ..report import console
-from ..report import leaks as leaks_report
-from ..report import summary
+from .. import _core
+from ..control import tracing
+from ..model import account, leaks
+from ..programs import outputs, program
+from ..views import console, summary
+from ..views import leak_report as leaks_report
 from . import VERBS, options, so_far
 from .options import fail
 
@@ -50,33 +52,45 @@ def _parser() -> options.Parser:
         "--leaks", action="store_true", help="report what grew through the whole run, not the peak"
     )
     parser.add_argument(
-        "--every", type=options.positive, default=0, metavar="N",
+        "--every",
+        type=options.positive,
+        default=0,
+        metavar="N",
         help="with --leaks: judge by marked units of work (memprof.mark), a look after each N, "
         "instead of by time",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--free-lists", action="store_true",
+        "--free-lists",
+        action="store_true",
         help="give objects that Python makes in the place of older ones (floats, tuples, lists) "
         "their own call stack; Python 3.13 and later, and slower",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--fail-on-leak", action="store_true",
+        "--fail-on-leak",
+        action="store_true",
         help="with --leaks: end with exit status 3 when there is one and the program has ended "
         "with 0",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "-o", "--output", metavar="FILE",
+        "-o",
+        "--output",
+        metavar="FILE",
         help="keep the profile in FILE (with --format json: the JSON report); a forked child "
         "writes FILE.<pid>",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--checkpoint", type=options.seconds, default=10.0, metavar="SECONDS",
+        "--checkpoint",
+        type=options.seconds,
+        default=10.0,
+        metavar="SECONDS",
         help="rewrite FILE this often, so that a killed process leaves one (default: 10)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--malloc", choices=("default", "jemalloc"), default="default",
+        "--malloc",
+        choices=("default", "jemalloc"),
+        default="default",
         help="run with jemalloc in place of the C library's malloc, and report its statistics",
-    )  # fmt: skip
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="print no report")
     options.add_report_options(parser, metric="peak")
     return parser
@@ -182,8 +196,10 @@ class _Session:
         tracing.stop()
         account.complete(snapshot, split)
         if not reached and (self.output is not None or not self.settings.quiet):
-            self._say("another tool has replaced Python's allocators (tracemalloc.stop()?): the "
-                      "numbers end where that happened")  # fmt: skip
+            self._say(
+                "another tool has replaced Python's allocators (tracemalloc.stop()?): the "
+                "numbers end where that happened"
+            )
         return snapshot, growth
 
     def _find_growth(self, snapshot):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from .. import leaks
 from ..export import json_report
-from ..report import console, summary
-from ..report import leaks as leaks_report
-from ..snapshot import Snapshot
+from ..model import leaks
+from ..model.snapshot import Snapshot
+from ..views import console, summary
+from ..views import leak_report as leaks_report
 from . import options
 
 
@@ -29,9 +29,10 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("file", metavar="FILE", help="written by memprof -o FILE")
     parser.add_argument(
-        "--leaks", action="store_true",
+        "--leaks",
+        action="store_true",
         help="what grew through the whole run (of a profile written with --leaks)",
-    )  # fmt: skip
+    )
     options.add_report_options(parser, metric="peak")
     settings = parser.parse_args(arguments)
     snapshot = load(settings.file)

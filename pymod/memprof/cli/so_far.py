@@ -6,9 +6,11 @@ import _signal  # signal itself would import enum, which the program may not hav
 import gc
 import os
 
-from .. import _core, leaks, tracing
-from ..report import console
-from ..report import leaks as leaks_report
+from .. import _core
+from ..control import tracing
+from ..model import leaks
+from ..views import console
+from ..views import leak_report as leaks_report
 
 
 def install(session) -> None:
@@ -30,8 +32,9 @@ def _report(session) -> None:
         _core.clear_type_cache()
         growth = leaks.find_growth(tracing.snapshot_so_far(), explain=True)
         lines = leaks_report.lines(growth, session.settings.top)
-        console.write([[], console.line(("memprof: leaks so far", console.TITLE)), *lines],
-                      session.stderr)  # fmt: skip
+        console.write(
+            [[], console.line(("memprof: leaks so far", console.TITLE)), *lines], session.stderr
+        )
     except MemoryError:
         console.write([console.line("memprof: not enough memory for a report")], session.stderr)
     finally:

@@ -13,12 +13,12 @@ import builtins
 import os
 import sys
 
-from .. import lines as _lines
-from .. import outputs as _outputs
-from .. import program as _program
-from ..lines import BACKENDS, CodeMap, LineProfiler, choose_backend
-from ..measuring import MemitResult
-from ..usage import LogFile, TimeStamper, memory_usage
+from ..control import line_profiler as _lines
+from ..control.line_profiler import BACKENDS, CodeMap, LineProfiler, choose_backend
+from ..control.measuring import MemitResult
+from ..control.memory_usage import LogFile, TimeStamper, memory_usage
+from ..programs import outputs as _outputs
+from ..programs import program as _program
 
 __version__ = "0.61.0"
 
@@ -40,7 +40,7 @@ _USAGE = "python -m memory_profiler script_file.py"
 
 def load_ipython_extension(shell) -> None:
     """``%load_ext memprof.compat.memory_profiler``"""
-    from ..magics import load
+    from ..plugins.ipython.magics import load
 
     load(shell)
 
@@ -73,29 +73,37 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(usage=_USAGE)
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
-        "--pdb-mmem", dest="max_mem", metavar="MAXMEM", type=float,
+        "--pdb-mmem",
+        dest="max_mem",
+        metavar="MAXMEM",
+        type=float,
         help="step into the debugger when memory exceeds MAXMEM",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--precision", type=int, default=3,
+        "--precision",
+        type=int,
+        default=3,
         help="precision of memory output in number of significant digits",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "-o", dest="out_filename", help="path to a file where results will be written"
     )
     parser.add_argument(
-        "--timestamp", action="store_true",
+        "--timestamp",
+        action="store_true",
         help="print timestamp instead of memory measurement for decorated functions",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--include-children", action="store_true",
+        "--include-children",
+        action="store_true",
         help="also include memory used by child processes",
-    )  # fmt: skip
+    )
     parser.add_argument("--backend", choices=BACKENDS, default="psutil")
     parser.add_argument(
-        "program", nargs=argparse.REMAINDER,
+        "program",
+        nargs=argparse.REMAINDER,
         help="python script or module followed by command line arguments to run",
-    )  # fmt: skip
+    )
     return parser
 
 
@@ -117,9 +125,10 @@ def main(arguments: list[str] | None = None) -> None:
         prof = TimeStamper(settings.backend, include_children=settings.include_children)
     else:
         prof = LineProfiler(
-            max_mem=settings.max_mem, backend=settings.backend,
+            max_mem=settings.max_mem,
+            backend=settings.backend,
             include_children=settings.include_children,
-        )  # fmt: skip
+        )
     try:
         path = settings.out_filename
         if path is not None and (problem := _outputs.problem_with(path)):

@@ -35,7 +35,7 @@ from __future__ import annotations
 import linecache  # noqa: F401 - CPython's tests look for tracemalloc.linecache
 import operator
 import sys
-from tracemalloc import (
+from tracemalloc import (  # noqa: F401 - for pickle and CPython's tests
     BaseFilter,
     DomainFilter,
     Filter,
@@ -45,15 +45,14 @@ from tracemalloc import (
     StatisticDiff,
     Trace,
     Traceback,
-)
-from tracemalloc import (  # noqa: F401 - for pickle and CPython's tests
     _compare_grouped_stats,
     _format_size,
     _normalize_filename,
     _Traces,
 )
 
-from .. import _core, tracing
+from .. import _core
+from ..control import tracing
 
 __all__ = [
     "BaseFilter",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..account import account
-from ..leaks import Leak, LeakReport
-from ..report.source import source_text
-from ..snapshot import Frame, Snapshot, StatisticDiff
+from ..model.account import account
+from ..model.leaks import Leak, LeakReport
+from ..model.snapshot import Frame, Snapshot, StatisticDiff
+from ..views.source import source_text
 
 
 def _frame(frame: Frame) -> dict:

@@ -1,0 +1,1 @@
+"""What acts on this process: tracing, measuring, looking for leaks."""

@@ -1,1 +1,0 @@
-"""Reports for people: lines of styled text, coloured on a terminal and plain elsewhere."""

@@ -1,0 +1,1 @@
+"""Text and pages from what model holds, for people."""

@@ -1,0 +1,9 @@
+"""Loops that lie on one line, which no formatter may touch. Each marked line is known by its mark."""
+
+
+def loops(n):
+    for i in range(n): x = bytes(967)  # for
+    while i: i -= 1; x = bytes(967)  # while
+    for i in range(n):  # outer
+        for _ in range(3): x = i  # inner
+    return x
