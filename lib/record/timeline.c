@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "os/process_memory.h"
+#include "os/process.h"
 #include "record/tracer.h"
 
 enum { FIRST_INTERVAL = 10 * 1000 * 1000 }; /* nanoseconds */
