@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "freeze.h"
 #include "py/alloc/hook.h"
+#include "py/cpython/frames.h"
 #include "record/tracer.h"
 
 /* ---- all live blocks, for tracemalloc's _get_traces ------------------------------------- */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "os/memory_map.h"
-#include "py/cpython/compat.h"
+#include "py/cpython/frames.h"
 
 enum { MAX_FRAMES = 100 }; /* of the running ones; the rest is no different */
 

@@ -4,6 +4,7 @@
 
 #include "py/lines/charging.h"
 #include "py/alloc/hook.h"
+#include "py/cpython/frames.h"
 #include "py/lines/suspended.h"
 
 #include "record/tracer.h"

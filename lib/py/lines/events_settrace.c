@@ -8,7 +8,7 @@
  * thread traces. A co_stacksize beyond a chunk of the data stack does (each call then asks
  * the arena allocator), but programs can see it, frame objects grow by 16 KiB, and generators, whose
  * frames are elsewhere, go unseen. */
-#include "py/cpython/compat.h"
+#include "py/cpython/frames.h"
 
 #if !MP_HAS_MONITORING
 
