@@ -42,7 +42,7 @@ PARTS = {
         "frames.h",
         "anchor_*.h",
         "compat.h",
-        "frame_*.h",
+        "layout_*.h",
     ],
     "tracer": ["tracer.h", "tracer.c"],
     "shadow": ["shadow.h", "shadow.c"],

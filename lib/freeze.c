@@ -2,28 +2,20 @@
 #include "freeze.h"
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "os/clock.h"
 #include "os/malloc_stats.h"
-#include "os/process_memory.h"
+#include "os/process.h"
 #include "record/timeline.h"
 #include "record/tracer.h"
 
 static _Atomic int64_t started; /* nanoseconds since 1970 */
 
-static int64_t
-time_of_day(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 void
 mp_freeze_start_clock(void)
 {
-    atomic_store(&started, time_of_day());
+    atomic_store(&started, mp_time_of_day());
 }
 
 /* ---- symbols ------------------------------------------------------------------------- */
@@ -103,7 +95,7 @@ fill_facts(struct mp_facts *facts)
     memset(facts, 0xff, sizeof *facts); /* -1: not known */
     facts->pid = getpid();
     facts->started_ns = atomic_load(&started);
-    facts->duration_ns = time_of_day() - facts->started_ns;
+    facts->duration_ns = mp_time_of_day() - facts->started_ns;
     facts->traced = facts->total_bytes = facts->total_blocks = 0; /* sums over the rows */
     facts->peak = mp_tracer_peak();
     facts->lost = (int64_t)atomic_load(&mp_tracer.lost);

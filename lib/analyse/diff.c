@@ -1,8 +1,8 @@
-#define _GNU_SOURCE
 #include "analyse/diff.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/sort.h"
 
 /* ---- one set of symbols for two snapshots -------------------------------------------- */
 
@@ -152,12 +152,13 @@ compare_changes(const void *left, const void *right, void *data)
         result = descending(a1->blocks, b1->blocks);
     if (!result)
         result = -mp_traceback_compare(order->diff->symbols, order->diff->by, a->id, b->id);
-    return result;
+    return result ? result : (a->id > b->id) - (a->id < b->id);
 }
 
 void
 mp_diff_sort(struct mp_diff *diff, enum mp_metric metric)
 {
     struct order order = {diff, metric};
-    qsort_r(diff->rows, diff->count, sizeof *diff->rows, compare_changes, &order);
+    mp_sort(diff->rows, diff->count, sizeof *diff->rows,
+            (struct mp_comparison){compare_changes, &order});
 }

@@ -1,8 +1,8 @@
-#define _GNU_SOURCE
 #include "analyse/group.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/sort.h"
 
 /* ---- which group a location belongs to --------------------------------------------- */
 
@@ -239,12 +239,14 @@ compare_groups(const void *left, const void *right, void *data)
         return x->bytes < y->bytes ? 1 : -1;
     if (x->blocks != y->blocks)
         return x->blocks < y->blocks ? 1 : -1;
-    return -mp_traceback_compare(order->symbols, order->by, a->id, b->id);
+    const int result = -mp_traceback_compare(order->symbols, order->by, a->id, b->id);
+    return result ? result : (a->id > b->id) - (a->id < b->id);
 }
 
 void
 mp_groups_sort(struct mp_groups *groups, const struct mp_symbols *symbols, enum mp_metric metric)
 {
     struct order order = {symbols, groups->by, metric};
-    qsort_r(groups->rows, groups->count, sizeof *groups->rows, compare_groups, &order);
+    mp_sort(groups->rows, groups->count, sizeof *groups->rows,
+            (struct mp_comparison){compare_groups, &order});
 }

@@ -1,7 +1,8 @@
 #include "analyse/growth.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/sort.h"
 
 /* The checkpoints that are judged: those after the warm-up, in windows. */
 struct plan {
@@ -338,8 +339,9 @@ collect_rows(const struct mp_snapshot *snapshot, struct mp_growths *growths)
 }
 
 static int
-compare_rows(const void *left, const void *right)
+compare_rows(const void *left, const void *right, void *unused)
 {
+    (void)unused;
     const struct mp_growth *a = left, *b = right;
     const bool a_leaks = a->verdict == MP_STEADY, b_leaks = b->verdict == MP_STEADY;
     if (a_leaks != b_leaks)
@@ -360,7 +362,8 @@ mp_growth(const struct mp_snapshot *snapshot, struct mp_growths *growths)
     growths->too_short = !make_plan(&snapshot->series, &plan);
     for (size_t i = 0; i < growths->count && !growths->too_short; i++)
         fill(plan, &growths->rows[i]);
-    qsort(growths->rows, growths->count, sizeof *growths->rows, compare_rows);
+    mp_sort(growths->rows, growths->count, sizeof *growths->rows,
+            (struct mp_comparison){compare_rows, NULL});
     return MP_OK;
 }
 

@@ -1,29 +1,22 @@
 #include "base/bytes.h"
 
+#include <assert.h>
 #include <string.h>
 
+#include "base/array.h"
+
 void
-mp_buffer_add(struct mp_buffer *buffer, const void *data, size_t size)
+mp_writer_add(struct mp_writer *writer, const void *data, size_t size)
 {
-    if (buffer->failed || size == 0)
+    if (size == 0)
         return;
-    if (size > SIZE_MAX / 4) {
-        buffer->failed = true;
+    if (!writer->failed) /* sizes of which the sum might overflow are refused */
+        writer->failed = size > SIZE_MAX / 4 ||
+                         !MP_ARRAY_RESERVE(writer->data, writer->capacity, writer->size + size);
+    if (writer->failed)
         return;
-    }
-    if (buffer->capacity - buffer->size < size) {
-        size_t wanted = buffer->capacity ? buffer->capacity : 65536;
-        while (wanted - buffer->size < size)
-            wanted *= 2;
-        void *grown = mp_mem_grow(buffer->data, buffer->capacity, wanted);
-        buffer->failed = grown == NULL;
-        if (!grown)
-            return;
-        buffer->data = grown;
-        buffer->capacity = wanted;
-    }
-    memcpy(buffer->data + buffer->size, data, size);
-    buffer->size += size;
+    memcpy(writer->data + writer->size, data, size);
+    writer->size += size;
 }
 
 static void
@@ -43,50 +36,50 @@ load(const unsigned char *in, size_t size)
 }
 
 void
-mp_buffer_u32(struct mp_buffer *buffer, uint32_t value)
+mp_writer_u32(struct mp_writer *writer, uint32_t value)
 {
     unsigned char bytes[4];
     store(bytes, value, sizeof bytes);
-    mp_buffer_add(buffer, bytes, sizeof bytes);
+    mp_writer_add(writer, bytes, sizeof bytes);
 }
 
 void
-mp_buffer_u64(struct mp_buffer *buffer, uint64_t value)
+mp_writer_u64(struct mp_writer *writer, uint64_t value)
 {
     unsigned char bytes[8];
     store(bytes, value, sizeof bytes);
-    mp_buffer_add(buffer, bytes, sizeof bytes);
+    mp_writer_add(writer, bytes, sizeof bytes);
 }
 
 void
-mp_buffer_free(struct mp_buffer *buffer)
+mp_writer_free(struct mp_writer *writer)
 {
-    mp_mem_free(buffer->data, buffer->capacity);
-    memset(buffer, 0, sizeof *buffer);
+    mp_mem_free(writer->data, writer->capacity);
+    memset(writer, 0, sizeof *writer);
 }
 
 const unsigned char *
-mp_cursor_take(struct mp_cursor *cursor, size_t size)
+mp_reader_take(struct mp_reader *reader, size_t size)
 {
-    if (cursor->failed || mp_cursor_left(cursor) < size) {
-        cursor->failed = true;
+    if (reader->failed || mp_reader_left(reader) < size) {
+        reader->failed = true;
         return NULL;
     }
-    const unsigned char *at = cursor->at;
-    cursor->at += size;
+    const unsigned char *at = reader->at;
+    reader->at += size;
     return at;
 }
 
 uint32_t
-mp_cursor_u32(struct mp_cursor *cursor)
+mp_reader_u32(struct mp_reader *reader)
 {
-    return (uint32_t)load(mp_cursor_take(cursor, 4), 4);
+    return (uint32_t)load(mp_reader_take(reader, 4), 4);
 }
 
 uint64_t
-mp_cursor_u64(struct mp_cursor *cursor)
+mp_reader_u64(struct mp_reader *reader)
 {
-    return load(mp_cursor_take(cursor, 8), 8);
+    return load(mp_reader_take(reader, 8), 8);
 }
 
 

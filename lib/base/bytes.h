@@ -1,39 +1,39 @@
-/* bytes: little-endian integers, a growing buffer to write them to, a bounded
- * cursor to read them from, and the checksum of the profile format.
+/* bytes: little-endian integers, a writer that puts them into memory that grows, a reader that
+ * takes them out of a bounded piece of it, and the checksum of the profile format.
  *
- * Errors stick: a buffer without memory and a cursor past its end say so once at
- * the end (`failed`), reads give zeros from then on. One owner, no locks.
+ * Errors stick: a writer without memory and a reader past its end say so once at the end
+ * (`failed`), reads give zeros from then on. Zero-initialised is empty. One owner, no locks.
  */
 #ifndef MP_BYTES_H
 #define MP_BYTES_H
 
 #include "base/mem.h"
 
-struct mp_buffer {
+struct mp_writer {
     unsigned char *data;
     size_t size, capacity;
     bool failed;
 };
 
-void mp_buffer_add(struct mp_buffer *buffer, const void *data, size_t size);
-void mp_buffer_u32(struct mp_buffer *buffer, uint32_t value);
-void mp_buffer_u64(struct mp_buffer *buffer, uint64_t value);
-void mp_buffer_free(struct mp_buffer *buffer);
+void mp_writer_add(struct mp_writer *writer, const void *data, size_t size);
+void mp_writer_u32(struct mp_writer *writer, uint32_t value);
+void mp_writer_u64(struct mp_writer *writer, uint64_t value);
+void mp_writer_free(struct mp_writer *writer);
 
-struct mp_cursor {
+struct mp_reader {
     const unsigned char *at, *end;
     bool failed;
 };
 
-/* `size` bytes at the cursor, or NULL when there are fewer. */
-const unsigned char *mp_cursor_take(struct mp_cursor *cursor, size_t size);
-uint32_t mp_cursor_u32(struct mp_cursor *cursor);
-uint64_t mp_cursor_u64(struct mp_cursor *cursor);
+/* The next `size` bytes, or NULL when there are fewer. */
+const unsigned char *mp_reader_take(struct mp_reader *reader, size_t size);
+uint32_t mp_reader_u32(struct mp_reader *reader);
+uint64_t mp_reader_u64(struct mp_reader *reader);
 
 static inline size_t
-mp_cursor_left(const struct mp_cursor *cursor)
+mp_reader_left(const struct mp_reader *reader)
 {
-    return (size_t)(cursor->end - cursor->at);
+    return (size_t)(reader->end - reader->at);
 }
 
 /* CRC-32 as in ISO 3309 and zlib. */

@@ -1,10 +1,8 @@
-#define _GNU_SOURCE
 #include "base/mem.h"
 
-#include <fcntl.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include <assert.h>
+
+#include "os/pages.h"
 
 static _Atomic size_t mapped;
 static _Atomic long fail_countdown;
@@ -12,7 +10,7 @@ static _Atomic long fail_countdown;
 size_t
 mp_mem_page(void)
 {
-    return (size_t)sysconf(_SC_PAGESIZE);
+    return mp_pages_size();
 }
 
 static size_t
@@ -64,52 +62,31 @@ unregister_area(const void *memory, size_t size)
     atomic_fetch_sub(&unregistered, size);
 }
 
-/* One word for each page of the address space: bit 63 present, bit 62 swapped out. Open it
- * anew for each use: it belongs to the process that opened it. */
-static int
-open_pagemap(void)
-{
-    return open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-}
-
-static bool
-read_pagemap(int file, uintptr_t memory, size_t size, uint64_t *pages)
-{
-    const size_t page = mp_mem_page();
-    const size_t length = (size + page - 1) / page * sizeof *pages;
-    const off_t offset = (off_t)(memory / page * sizeof *pages);
-    return file >= 0 && pread(file, pages, length, offset) == (ssize_t)length;
-}
-
 bool
 mp_mem_touched(const void *memory, size_t size, uint64_t *touched)
 {
-    const size_t pages = (size + mp_mem_page() - 1) / mp_mem_page();
-    if (pages > MP_MEM_PAGES)
+    if (size > MP_MEM_PAGES * mp_mem_page())
         return false;
-    const int file = open_pagemap();
-    const bool known = read_pagemap(file, (uintptr_t)memory, size, touched);
-    if (file >= 0)
-        close(file);
-    for (size_t i = 0; known && i < pages; i++)
-        touched[i] >>= 62;
+    const int file = mp_pages_open_states();
+    const bool known = mp_pages_read_states(file, (uintptr_t)memory, size, touched);
+    mp_pages_close_states(file);
     return known;
 }
 
 /* Zero for an area that is unmapped meanwhile. */
 static size_t
-resident_of(int pagemap, uintptr_t memory, size_t size)
+resident_of(int file, uintptr_t memory, size_t size)
 {
-    uint64_t pages[MP_MEM_PAGES];
+    uint64_t states[MP_MEM_PAGES];
     const size_t page = mp_mem_page(), batch = MP_MEM_PAGES * page;
     size_t resident = 0;
 
     for (size_t at = 0; at < size; at += batch) {
         const size_t length = size - at < batch ? size - at : batch;
-        if (!read_pagemap(pagemap, memory + at, length, pages))
+        if (!mp_pages_read_states(file, memory + at, length, states))
             return size; /* not known: all of it */
         for (size_t i = 0; i < (length + page - 1) / page; i++)
-            resident += (pages[i] >> 63) * page;
+            resident += states[i] & MP_PAGE_RESIDENT ? page : 0;
     }
     return resident;
 }
@@ -118,13 +95,12 @@ size_t
 mp_mem_resident(void)
 {
     const size_t end = atomic_load(&areas_end);
-    const int pagemap = open_pagemap();
+    const int file = mp_pages_open_states();
     size_t resident = atomic_load(&unregistered);
     for (size_t i = 0; i < end; i++)
-        resident += resident_of(pagemap, atomic_load(&areas[i].address),
+        resident += resident_of(file, atomic_load(&areas[i].address),
                                 atomic_load(&areas[i].size));
-    if (pagemap >= 0)
-        close(pagemap);
+    mp_pages_close_states(file);
     return resident;
 }
 
@@ -138,19 +114,22 @@ must_fail(void)
     return atomic_fetch_sub(&fail_countdown, 1) == 1;
 }
 
+/* `size` bytes are whole pages here. */
 static void *
-map_pages(size_t size, int extra_flags)
+map_area(size_t size, void *map(size_t))
 {
-    if (must_fail())
-        return NULL;
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
-    if (memory == MAP_FAILED)
-        return NULL;
-    register_area(memory, size);
+    void *memory = must_fail() ? NULL : map(size);
+    if (memory)
+        register_area(memory, size);
     return memory;
 }
 
+static void
+unmap_area(void *memory, size_t size)
+{
+    unregister_area(memory, size); /* before another thread can get the address */
+    mp_pages_unmap(memory, size);
+}
 
 void *
 mp_mem_new(size_t size)
@@ -158,7 +137,7 @@ mp_mem_new(size_t size)
     if (size > SIZE_MAX / 2)
         return NULL;
     size = page_round(size ? size : 1);
-    void *memory = map_pages(size, 0);
+    void *memory = map_area(size, mp_pages_map);
     if (memory)
         atomic_fetch_add_explicit(&mapped, size, memory_order_relaxed);
     return memory;
@@ -170,34 +149,27 @@ mp_mem_free(void *memory, size_t size)
     if (!memory)
         return;
     size = page_round(size ? size : 1);
-    unregister_area(memory, size);
-    munmap(memory, size);
+    unmap_area(memory, size);
     atomic_fetch_sub_explicit(&mapped, size, memory_order_relaxed);
 }
 
 void *
 mp_mem_new_sparse(size_t size)
 {
-    size = page_round(size);
-    void *memory = map_pages(size, MAP_NORESERVE);
-    if (memory)
-        madvise(memory, size, MADV_NOHUGEPAGE);
-    return memory;
+    return map_area(page_round(size), mp_pages_map_sparse);
 }
 
 void
 mp_mem_free_sparse(void *memory, size_t size)
 {
-    if (!memory)
-        return;
-    unregister_area(memory, page_round(size));
-    munmap(memory, page_round(size));
+    if (memory)
+        unmap_area(memory, page_round(size));
 }
 
 void
 mp_mem_clear_sparse(void *memory, size_t size)
 {
-    madvise(memory, page_round(size), MADV_DONTNEED);
+    mp_pages_discard(memory, page_round(size));
 }
 
 void *
@@ -212,9 +184,9 @@ mp_mem_grow(void *memory, size_t old_size, size_t size)
     if (size == old_size)
         return memory;
     unregister_area(memory, old_size); /* before another thread can get the address */
-    void *grown = mremap(memory, old_size, size, MREMAP_MAYMOVE);
-    register_area(grown == MAP_FAILED ? memory : grown, grown == MAP_FAILED ? old_size : size);
-    if (grown == MAP_FAILED)
+    void *grown = mp_pages_resize(memory, old_size, size);
+    register_area(grown ? grown : memory, grown ? size : old_size);
+    if (!grown)
         return NULL;
     atomic_fetch_add_explicit(&mapped, size - old_size, memory_order_relaxed);
     return grown;

@@ -1,10 +1,21 @@
-/* ticks: a counter of elapsed time that costs a few nanoseconds to read. */
+/* clock: what time it is, and a counter of elapsed time that costs a few nanoseconds to read.
+ *
+ * Times are nanoseconds where nothing else is said. Any thread.
+ */
 #ifndef MP_CLOCK_H
 #define MP_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
-uint64_t mp_nanoseconds(void);
+/* Of a clock that nobody sets: what counts is the difference of two. */
+uint64_t mp_time_now(void);
+
+/* Since 1970. */
+int64_t mp_time_of_day(void);
+
+/* When so much of mp_time_now() will have passed, for a wait on a condition with CLOCK_MONOTONIC. */
+struct timespec mp_time_deadline(uint64_t nanoseconds);
 
 /* Of an unknown, constant rate. */
 static inline uint64_t
@@ -17,7 +28,7 @@ mp_ticks(void)
     __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
     return ticks;
 #else
-    return mp_nanoseconds();
+    return mp_time_now();
 #endif
 }
 

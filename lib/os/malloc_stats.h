@@ -1,4 +1,4 @@
-/* c_heap: what the C library's allocator, or jemalloc in its place, says of itself.
+/* malloc_stats: what the C library's allocator, or jemalloc in its place, says of itself.
  *
  * Any thread. The allocator's own locks are taken for a moment; never call from a hook.
  */

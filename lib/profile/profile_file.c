@@ -28,13 +28,13 @@ fail(const char **why, const char *what, int status)
 }
 
 static int
-read_entry(struct mp_cursor *table, const unsigned char *data, size_t size,
+read_entry(struct mp_reader *table, const unsigned char *data, size_t size,
            struct mp_section *sections, const char **why)
 {
-    const unsigned char *tag = mp_cursor_take(table, 4);
-    const uint32_t crc = mp_cursor_u32(table);
-    const uint64_t offset = mp_cursor_u64(table), length = mp_cursor_u64(table);
-    const uint64_t records = mp_cursor_u64(table);
+    const unsigned char *tag = mp_reader_take(table, 4);
+    const uint32_t crc = mp_reader_u32(table);
+    const uint64_t offset = mp_reader_u64(table), length = mp_reader_u64(table);
+    const uint64_t records = mp_reader_u64(table);
 
     if (table->failed || offset > size || length > size - offset)
         return fail(why, "it ends before its sections do", MP_TRUNCATED);
@@ -55,11 +55,11 @@ read_entry(struct mp_cursor *table, const unsigned char *data, size_t size,
 static int
 read_table(const unsigned char *data, size_t size, struct mp_section *sections, const char **why)
 {
-    struct mp_cursor in = {data, data + size, false};
-    const unsigned char *magic = mp_cursor_take(&in, 8);
+    struct mp_reader in = {data, data + size, false};
+    const unsigned char *magic = mp_reader_take(&in, 8);
     if (!magic || memcmp(magic, MP_PROFILE_MAGIC, 8) != 0)
         return fail(why, "it is not a memprof profile", MP_FOREIGN);
-    const uint32_t version = mp_cursor_u32(&in), count = mp_cursor_u32(&in);
+    const uint32_t version = mp_reader_u32(&in), count = mp_reader_u32(&in);
     if (in.failed)
         return fail(why, "it ends before its sections do", MP_TRUNCATED);
     if (version > MP_PROFILE_VERSION)
@@ -145,28 +145,28 @@ mp_profile_read(const char *path, struct mp_snapshot **snapshot, const char **wh
 
 /* All sections one after the other; the table that describes them. */
 static void
-write_sections(const struct mp_snapshot *snapshot, struct mp_buffer *table,
-               struct mp_buffer *body)
+write_sections(const struct mp_snapshot *snapshot, struct mp_writer *table,
+               struct mp_writer *body)
 {
     const uint64_t start = HEADER_SIZE + (uint64_t)MP_TAGS * ENTRY_SIZE;
-    mp_buffer_add(table, MP_PROFILE_MAGIC, 8);
-    mp_buffer_u32(table, MP_PROFILE_VERSION);
-    mp_buffer_u32(table, MP_TAGS);
+    mp_writer_add(table, MP_PROFILE_MAGIC, 8);
+    mp_writer_u32(table, MP_PROFILE_VERSION);
+    mp_writer_u32(table, MP_TAGS);
     for (int i = 0; i < MP_TAGS; i++) {
         const size_t before = body->size;
         const uint64_t records = mp_section_layout[i].write(body, snapshot);
         if (body->failed)
             return;
-        mp_buffer_add(table, mp_section_layout[i].tag, 4);
-        mp_buffer_u32(table, mp_crc32(body->data ? body->data + before : NULL, body->size - before));
-        mp_buffer_u64(table, start + before);
-        mp_buffer_u64(table, body->size - before);
-        mp_buffer_u64(table, records);
+        mp_writer_add(table, mp_section_layout[i].tag, 4);
+        mp_writer_u32(table, mp_crc32(body->data ? body->data + before : NULL, body->size - before));
+        mp_writer_u64(table, start + before);
+        mp_writer_u64(table, body->size - before);
+        mp_writer_u64(table, records);
     }
 }
 
 static int
-write_all(int file, const struct mp_buffer *buffer)
+write_all(int file, const struct mp_writer *buffer)
 {
     for (size_t at = 0; at < buffer->size;) {
         const ssize_t put = write(file, buffer->data + at, buffer->size - at);
@@ -217,7 +217,7 @@ create_beside(const char *path, char temporary[PATH_MAX])
 
 /* Write both buffers and close the file. */
 static int
-fill_file(int file, const struct mp_buffer *table, const struct mp_buffer *body)
+fill_file(int file, const struct mp_writer *table, const struct mp_writer *body)
 {
     int status = write_all(file, table);
     if (status == MP_OK)
@@ -231,7 +231,7 @@ fill_file(int file, const struct mp_buffer *table, const struct mp_buffer *body)
 }
 
 static int
-replace_file(const char *target, const struct mp_buffer *table, const struct mp_buffer *body)
+replace_file(const char *target, const struct mp_writer *table, const struct mp_writer *body)
 {
     char path[PATH_MAX], temporary[PATH_MAX];
     bool in_place;
@@ -256,11 +256,11 @@ replace_file(const char *target, const struct mp_buffer *table, const struct mp_
 int
 mp_profile_write(const struct mp_snapshot *snapshot, const char *path)
 {
-    struct mp_buffer table = {0}, body = {0};
+    struct mp_writer table = {0}, body = {0};
     write_sections(snapshot, &table, &body);
     const int status =
         table.failed || body.failed ? MP_NO_MEMORY : replace_file(path, &table, &body);
-    mp_buffer_free(&table);
-    mp_buffer_free(&body);
+    mp_writer_free(&table);
+    mp_writer_free(&body);
     return status;
 }

@@ -7,61 +7,61 @@ static const char no_memory[] = "there is not enough memory for it";
 /* ==== sections: how each is written ==================================================== */
 
 static uint64_t
-write_text(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+write_text(struct mp_writer *out, const struct mp_snapshot *snapshot)
 {
-    mp_buffer_add(out, snapshot->symbols->text, snapshot->symbols->text_size);
+    mp_writer_add(out, snapshot->symbols->text, snapshot->symbols->text_size);
     return snapshot->symbols->text_size;
 }
 
 static uint64_t
-write_names(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+write_names(struct mp_writer *out, const struct mp_snapshot *snapshot)
 {
     const struct mp_symbols *symbols = snapshot->symbols;
     for (uint32_t id = 1; id <= symbols->names; id++)
-        mp_buffer_u32(out, (uint32_t)mp_symbols_name(symbols, id).length);
+        mp_writer_u32(out, (uint32_t)mp_symbols_name(symbols, id).length);
     return symbols->names;
 }
 
 static uint64_t
-write_locations(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+write_locations(struct mp_writer *out, const struct mp_snapshot *snapshot)
 {
     const struct mp_symbols *symbols = snapshot->symbols;
     for (uint32_t id = 1; id <= symbols->locations; id++) {
-        mp_buffer_u32(out, symbols->location[id].file);
-        mp_buffer_u32(out, symbols->location[id].function);
-        mp_buffer_u32(out, symbols->location[id].first_line);
-        mp_buffer_u32(out, symbols->location[id].line);
+        mp_writer_u32(out, symbols->location[id].file);
+        mp_writer_u32(out, symbols->location[id].function);
+        mp_writer_u32(out, symbols->location[id].first_line);
+        mp_writer_u32(out, symbols->location[id].line);
     }
     return symbols->locations;
 }
 
 static uint64_t
-write_stacks(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+write_stacks(struct mp_writer *out, const struct mp_snapshot *snapshot)
 {
     const struct mp_symbols *symbols = snapshot->symbols;
     for (uint32_t id = 1; id <= symbols->stacks; id++) {
-        mp_buffer_u32(out, symbols->stack[id].parent);
-        mp_buffer_u32(out, symbols->stack[id].location);
+        mp_writer_u32(out, symbols->stack[id].parent);
+        mp_writer_u32(out, symbols->stack[id].location);
     }
     return symbols->stacks;
 }
 
 static void
-write_counts(struct mp_buffer *out, const struct mp_counts *counts)
+write_counts(struct mp_writer *out, const struct mp_counts *counts)
 {
-    mp_buffer_u64(out, counts->bytes);
-    mp_buffer_u64(out, counts->blocks);
+    mp_writer_u64(out, counts->bytes);
+    mp_writer_u64(out, counts->blocks);
 }
 
 static uint64_t
-write_rows(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+write_rows(struct mp_writer *out, const struct mp_snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct mp_row *row = &snapshot->rows[i];
-        mp_buffer_u32(out, row->stack);
-        mp_buffer_u32(out, row->domain);
-        mp_buffer_u32(out, row->kind);
-        mp_buffer_u32(out, 0);
+        mp_writer_u32(out, row->stack);
+        mp_writer_u32(out, row->domain);
+        mp_writer_u32(out, row->kind);
+        mp_writer_u32(out, 0);
         write_counts(out, &row->totals.live);
         write_counts(out, &row->totals.peak);
         write_counts(out, &row->totals.total);
@@ -70,36 +70,36 @@ write_rows(struct mp_buffer *out, const struct mp_snapshot *snapshot)
 }
 
 static uint64_t
-write_facts(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+write_facts(struct mp_writer *out, const struct mp_snapshot *snapshot)
 {
     struct mp_facts values = snapshot->facts;
     for (size_t i = 0; i < MP_FACT_COUNT; i++) {
-        mp_buffer_add(out, mp_fact_names[i], MP_FACT_NAME_SIZE);
-        mp_buffer_u64(out, (uint64_t)*mp_fact_value(&values, i));
+        mp_writer_add(out, mp_fact_names[i], MP_FACT_NAME_SIZE);
+        mp_writer_u64(out, (uint64_t)*mp_fact_value(&values, i));
     }
     return MP_FACT_COUNT;
 }
 
 static uint64_t
-write_note(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+write_note(struct mp_writer *out, const struct mp_snapshot *snapshot)
 {
-    mp_buffer_add(out, snapshot->note, snapshot->note_size);
+    mp_writer_add(out, snapshot->note, snapshot->note_size);
     return snapshot->note_size;
 }
 
 static uint64_t
-write_series(struct mp_buffer *out, const struct mp_snapshot *snapshot)
+write_series(struct mp_writer *out, const struct mp_snapshot *snapshot)
 {
     for (size_t c = 0; c < snapshot->series.count; c++) {
         const struct mp_checkpoint *checkpoint = &snapshot->series.checkpoints[c];
-        mp_buffer_u64(out, checkpoint->time);
-        mp_buffer_u64(out, (uint64_t)checkpoint->traced);
-        mp_buffer_u64(out, (uint64_t)checkpoint->rss);
-        mp_buffer_u64(out, checkpoint->count);
+        mp_writer_u64(out, checkpoint->time);
+        mp_writer_u64(out, (uint64_t)checkpoint->traced);
+        mp_writer_u64(out, (uint64_t)checkpoint->rss);
+        mp_writer_u64(out, checkpoint->count);
         for (size_t i = 0; i < checkpoint->count; i++) {
-            mp_buffer_u32(out, checkpoint->points[i].id);
-            mp_buffer_u32(out, checkpoint->points[i].blocks);
-            mp_buffer_u64(out, checkpoint->points[i].bytes);
+            mp_writer_u32(out, checkpoint->points[i].id);
+            mp_writer_u32(out, checkpoint->points[i].blocks);
+            mp_writer_u64(out, checkpoint->points[i].bytes);
         }
     }
     return snapshot->series.count;
@@ -123,46 +123,46 @@ read_symbols(struct mp_section *sections)
     if (!symbols)
         return NULL;
     if (symbols->text_size)
-        memcpy(symbols->text, mp_cursor_take(&sections[MP_TEXT].body, symbols->text_size),
+        memcpy(symbols->text, mp_reader_take(&sections[MP_TEXT].body, symbols->text_size),
                symbols->text_size);
     uint64_t at = 0;
     for (uint32_t id = 1; id <= symbols->names; id++) {
         symbols->name_at[id] = at;
-        at += mp_cursor_u32(&sections[MP_NAME].body);
+        at += mp_reader_u32(&sections[MP_NAME].body);
     }
     symbols->name_at[symbols->names + 1] = at;
     for (uint32_t id = 1; id <= symbols->locations; id++) {
-        struct mp_cursor *in = &sections[MP_LOCA].body;
+        struct mp_reader *in = &sections[MP_LOCA].body;
         struct mp_symbol_location *location = &symbols->location[id];
-        location->file = mp_cursor_u32(in);
-        location->function = mp_cursor_u32(in);
-        location->first_line = mp_cursor_u32(in);
-        location->line = mp_cursor_u32(in);
+        location->file = mp_reader_u32(in);
+        location->function = mp_reader_u32(in);
+        location->first_line = mp_reader_u32(in);
+        location->line = mp_reader_u32(in);
     }
     for (uint32_t id = 1; id <= symbols->stacks; id++) {
-        symbols->stack[id].parent = mp_cursor_u32(&sections[MP_STAC].body);
-        symbols->stack[id].location = mp_cursor_u32(&sections[MP_STAC].body);
+        symbols->stack[id].parent = mp_reader_u32(&sections[MP_STAC].body);
+        symbols->stack[id].location = mp_reader_u32(&sections[MP_STAC].body);
     }
     return symbols;
 }
 
 static void
-read_counts(struct mp_cursor *in, struct mp_counts *counts)
+read_counts(struct mp_reader *in, struct mp_counts *counts)
 {
-    counts->bytes = mp_cursor_u64(in);
-    counts->blocks = mp_cursor_u64(in);
+    counts->bytes = mp_reader_u64(in);
+    counts->blocks = mp_reader_u64(in);
 }
 
 static void
 read_rows(struct mp_section *section, struct mp_snapshot *snapshot)
 {
-    struct mp_cursor *in = &section->body;
+    struct mp_reader *in = &section->body;
     for (; snapshot->count < snapshot->capacity; snapshot->count++) {
         struct mp_row *row = &snapshot->rows[snapshot->count];
-        row->stack = mp_cursor_u32(in);
-        row->domain = mp_cursor_u32(in);
-        row->kind = mp_cursor_u32(in);
-        mp_cursor_u32(in);
+        row->stack = mp_reader_u32(in);
+        row->domain = mp_reader_u32(in);
+        row->kind = mp_reader_u32(in);
+        mp_reader_u32(in);
         read_counts(in, &row->totals.live);
         read_counts(in, &row->totals.peak);
         read_counts(in, &row->totals.total);
@@ -175,8 +175,8 @@ read_facts(struct mp_section *section, struct mp_facts *values)
     for (size_t i = 0; i < MP_FACT_COUNT; i++)
         *mp_fact_value(values, i) = -1;
     for (uint64_t r = 0; r < section->records; r++) {
-        const unsigned char *name = mp_cursor_take(&section->body, MP_FACT_NAME_SIZE);
-        const int64_t value = (int64_t)mp_cursor_u64(&section->body);
+        const unsigned char *name = mp_reader_take(&section->body, MP_FACT_NAME_SIZE);
+        const int64_t value = (int64_t)mp_reader_u64(&section->body);
         for (size_t i = 0; name && i < MP_FACT_COUNT; i++)
             if (memcmp(name, mp_fact_names[i], MP_FACT_NAME_SIZE) == 0)
                 *mp_fact_value(values, i) = value;
@@ -184,22 +184,22 @@ read_facts(struct mp_section *section, struct mp_facts *values)
 }
 
 static int
-read_checkpoint(struct mp_cursor *in, struct mp_checkpoint *checkpoint)
+read_checkpoint(struct mp_reader *in, struct mp_checkpoint *checkpoint)
 {
-    checkpoint->time = mp_cursor_u64(in);
-    checkpoint->traced = (int64_t)mp_cursor_u64(in);
-    checkpoint->rss = (int64_t)mp_cursor_u64(in);
-    const uint64_t count = mp_cursor_u64(in);
-    if (in->failed || count > mp_cursor_left(in) / sizeof *checkpoint->points)
+    checkpoint->time = mp_reader_u64(in);
+    checkpoint->traced = (int64_t)mp_reader_u64(in);
+    checkpoint->rss = (int64_t)mp_reader_u64(in);
+    const uint64_t count = mp_reader_u64(in);
+    if (in->failed || count > mp_reader_left(in) / sizeof *checkpoint->points)
         return MP_CORRUPT;
     checkpoint->count = checkpoint->capacity = (size_t)count;
     checkpoint->points = mp_mem_new(checkpoint->count * sizeof *checkpoint->points);
     if (!checkpoint->points)
         return MP_NO_MEMORY;
     for (size_t i = 0; i < checkpoint->count; i++) {
-        checkpoint->points[i].id = mp_cursor_u32(in);
-        checkpoint->points[i].blocks = mp_cursor_u32(in);
-        checkpoint->points[i].bytes = mp_cursor_u64(in);
+        checkpoint->points[i].id = mp_reader_u32(in);
+        checkpoint->points[i].blocks = mp_reader_u32(in);
+        checkpoint->points[i].bytes = mp_reader_u64(in);
     }
     return MP_OK;
 }
@@ -229,7 +229,7 @@ read_body(struct mp_section *sections, struct mp_snapshot *snapshot, const char 
     int status = read_series(&sections[MP_TIME], &snapshot->series);
     if (status == MP_OK && note_size)
         status = mp_snapshot_set_note(
-            snapshot, (const char *)mp_cursor_take(&sections[MP_NOTE].body, note_size), note_size);
+            snapshot, (const char *)mp_reader_take(&sections[MP_NOTE].body, note_size), note_size);
     for (int i = 0; i < MP_TAGS && status == MP_OK; i++)
         if (sections[i].body.failed)
             status = MP_CORRUPT;

@@ -17,14 +17,14 @@ struct mp_section_layout {
     char tag[5];
     uint64_t record_size; /* the smallest: bounds the number of records by the size */
     /* Append the section; returns the number of records. */
-    uint64_t (*write)(struct mp_buffer *out, const struct mp_snapshot *snapshot);
+    uint64_t (*write)(struct mp_writer *out, const struct mp_snapshot *snapshot);
 };
 
 extern const struct mp_section_layout mp_section_layout[MP_TAGS];
 
 /* A section as found in a file; records * record_size is within the body. */
 struct mp_section {
-    struct mp_cursor body;
+    struct mp_reader body;
     uint64_t records;
     bool found;
 };

@@ -24,9 +24,9 @@ struct mp_sample
 mp_watch_sample(const struct mp_watch_options *options)
 {
     struct timespec now;
-    int64_t bytes = options->traced ? mp_tracer_live() : mp_resident_of(0, options->metric);
+    int64_t bytes = options->traced ? mp_tracer_live() : mp_process_resident(0, options->metric);
     if (options->children && !options->traced)
-        bytes += mp_resident_descendants(0, options->metric);
+        bytes += mp_process_descendants(0, options->metric);
     clock_gettime(CLOCK_REALTIME, &now);
     return (struct mp_sample){bytes, (double)now.tv_sec + (double)now.tv_nsec / 1e9};
 }
@@ -92,7 +92,7 @@ mp_watch_start(const struct mp_watch_options *options, struct mp_watch **result)
     pthread_cond_init(&watch->wake, &attributes);
     pthread_condattr_destroy(&attributes);
     take(watch);
-    const int error = mp_thread_start(&watch->thread, run, watch);
+    const int error = mp_threads_start(&watch->thread, run, watch);
     watch->running = error == 0;
     if (error)
         mp_watch_free(watch);

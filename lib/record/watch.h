@@ -7,13 +7,13 @@
 #define MP_WATCH_H
 
 #include "base/mem.h"
-#include "os/resident.h"
+#include "os/process.h"
 
 struct mp_watch_options {
     uint64_t interval; /* nanoseconds; less than MP_WATCH_SHORTEST means that */
     bool children;     /* with the memory of all descendants */
     bool traced;       /* live traced bytes instead */
-    enum mp_resident_metric metric;
+    enum mp_process_metric metric;
 };
 
 enum { MP_WATCH_SHORTEST = 100 * 1000 };

@@ -1,8 +1,7 @@
 /* _core.Lines: the counters of the lines of one function. */
 #include "core.h"
 
-#include "os/process_memory.h"
-#include "os/resident.h"
+#include "os/process.h"
 #include "py/lines/activations.h"
 #include "py/alloc/hook.h"
 #include "py/lines/events.h"
@@ -25,8 +24,8 @@ parse_options(PyObject *args, PyObject *kwargs, struct mp_lines_options *options
         return -1;
     options->every_line = every_line;
     options->children = children;
-    options->metric = (enum mp_resident_metric)metric;
-    if (metric >= 0 && metric < MP_RESIDENT_METRICS && options->first >= 0 && options->count > 0)
+    options->metric = (enum mp_process_metric)metric;
+    if (metric >= 0 && metric < MP_PROCESS_METRICS && options->first >= 0 && options->count > 0)
         return 0;
     PyErr_SetString(PyExc_ValueError, "no lines");
     return -1;
@@ -216,13 +215,13 @@ mp_core_resident(PyObject *Py_UNUSED(module), PyObject *args)
     int pid, children = 0, metric = MP_RSS;
     if (!PyArg_ParseTuple(args, "i|pi:resident", &pid, &children, &metric))
         return NULL;
-    if (metric < 0 || metric >= MP_RESIDENT_METRICS)
+    if (metric < 0 || metric >= MP_PROCESS_METRICS)
         return PyErr_Format(PyExc_ValueError, "no such metric: %d", metric);
     int64_t now;
     Py_BEGIN_ALLOW_THREADS
-    now = mp_resident_of(pid, (enum mp_resident_metric)metric);
+    now = mp_process_resident(pid, (enum mp_process_metric)metric);
     if (now >= 0 && children)
-        now += mp_resident_descendants(pid, (enum mp_resident_metric)metric);
+        now += mp_process_descendants(pid, (enum mp_process_metric)metric);
     Py_END_ALLOW_THREADS
     return PyLong_FromLongLong(now);
 }
@@ -230,7 +229,7 @@ mp_core_resident(PyObject *Py_UNUSED(module), PyObject *args)
 PyObject *
 mp_core_reset_peak_rss(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    return PyBool_FromLong(mp_resident_reset_peak() == 0);
+    return PyBool_FromLong(mp_process_reset_peak() == 0);
 }
 
 PyObject *
@@ -258,13 +257,13 @@ mp_core_watch_start(PyObject *Py_UNUSED(module), PyObject *args)
     int children, metric, traced;
     if (!PyArg_ParseTuple(args, "dpip:watch_start", &interval, &children, &metric, &traced))
         return NULL;
-    if (metric < 0 || metric >= MP_RESIDENT_METRICS || !(interval >= 0 && interval < 1e9))
+    if (metric < 0 || metric >= MP_PROCESS_METRICS || !(interval >= 0 && interval < 1e9))
         return PyErr_Format(PyExc_ValueError, "an argument is out of range");
     const struct mp_watch_options options = {
         .interval = (uint64_t)(interval * 1e9),
         .children = children,
         .traced = traced,
-        .metric = (enum mp_resident_metric)metric,
+        .metric = (enum mp_process_metric)metric,
     };
     struct mp_watch *watch;
     const int status = mp_watch_start(&options, &watch);

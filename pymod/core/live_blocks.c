@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "freeze.h"
 #include "py/alloc/hook.h"
+#include "py/cpython/frames.h"
 #include "record/tracer.h"
 
 /* ---- all live blocks, for tracemalloc's _get_traces ------------------------------------- */
@@ -24,16 +26,8 @@ add_block(uint32_t site, uint64_t size, uintptr_t address, void *data)
 {
     struct blocks *blocks = data;
     (void)address;
-    if (blocks->count == blocks->capacity && !blocks->failed) {
-        const size_t capacity = blocks->capacity ? blocks->capacity * 2 : 4096;
-        void *grown = mp_mem_grow(blocks->items, blocks->capacity * sizeof *blocks->items,
-                                  capacity * sizeof *blocks->items);
-        blocks->failed = grown == NULL;
-        if (grown) {
-            blocks->items = grown;
-            blocks->capacity = capacity;
-        }
-    }
+    if (!blocks->failed)
+        blocks->failed = !MP_ARRAY_RESERVE(blocks->items, blocks->capacity, blocks->count + 1);
     if (!blocks->failed)
         blocks->items[blocks->count++] = (struct block){site, size};
 }

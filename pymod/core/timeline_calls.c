@@ -1,14 +1,12 @@
 /* The timeline's thread, for Python: start, stop, and the pause around fork(). */
-#define _GNU_SOURCE
 #include "core.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "freeze.h"
+#include "os/threads.h"
 #include "profile/profile_file.h"
 #include "record/timeline.h"
 
@@ -124,8 +122,7 @@ resume(void *unused)
 PyObject *
 mp_core_timeline_resume(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    const bool main_thread = syscall(SYS_gettid) == getpid();
-    if (!main_thread || Py_AddPendingCall(resume, NULL))
+    if (!mp_threads_is_main() || Py_AddPendingCall(resume, NULL))
         resume(NULL);
     Py_RETURN_NONE;
 }

@@ -2,52 +2,52 @@
 
 #include "base/bytes.h"
 
-enum { FIRST_CAPACITY = 65536 };
+#define FIRST_CAPACITY mp_mem_page()
 
-static struct mp_cursor
-cursor_over(const void *data, size_t size)
+static struct mp_reader
+reader_over(const void *data, size_t size)
 {
-    return (struct mp_cursor){data, (const unsigned char *)data + size, false};
+    return (struct mp_reader){data, (const unsigned char *)data + size, false};
 }
 
-/* ---- the buffer ---------------------------------------------------------------------------- */
+/* ---- the writer ---------------------------------------------------------------------------- */
 
 static void
 integers_are_written_little_endian(void **state)
 {
     (void)state;
-    struct mp_buffer buffer = {0};
-    mp_buffer_u32(&buffer, 0x04030201u);
-    mp_buffer_u64(&buffer, 0x0c0b0a0908070605u);
+    struct mp_writer writer = {0};
+    mp_writer_u32(&writer, 0x04030201u);
+    mp_writer_u64(&writer, 0x0c0b0a0908070605u);
     const unsigned char expected[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-    assert_false(buffer.failed);
-    assert_int_equal(buffer.size, sizeof expected);
-    assert_memory_equal(buffer.data, expected, sizeof expected);
-    mp_buffer_free(&buffer);
+    assert_false(writer.failed);
+    assert_int_equal(writer.size, sizeof expected);
+    assert_memory_equal(writer.data, expected, sizeof expected);
+    mp_writer_free(&writer);
 }
 
 static void
-buffer_keeps_everything_while_it_grows(void **state)
+writer_keeps_everything_while_it_grows(void **state)
 {
     (void)state;
     const size_t before = mp_mem_mapped();
-    struct mp_buffer buffer = {0};
+    struct mp_writer writer = {0};
     for (uint32_t i = 0; i < 100000; i++) {
-        mp_buffer_u32(&buffer, i * 2654435761u);
-        assert_true(buffer.size <= buffer.capacity);
+        mp_writer_u32(&writer, i * 2654435761u);
+        assert_true(writer.size <= writer.capacity);
     }
-    assert_false(buffer.failed);
-    assert_int_equal(buffer.size, 400000);
-    struct mp_cursor in = cursor_over(buffer.data, buffer.size);
+    assert_false(writer.failed);
+    assert_int_equal(writer.size, 400000);
+    struct mp_reader in = reader_over(writer.data, writer.size);
     for (uint32_t i = 0; i < 100000; i++)
-        assert_int_equal(mp_cursor_u32(&in), i * 2654435761u);
-    assert_int_equal(mp_cursor_left(&in), 0);
-    mp_buffer_free(&buffer);
+        assert_int_equal(mp_reader_u32(&in), i * 2654435761u);
+    assert_int_equal(mp_reader_left(&in), 0);
+    mp_writer_free(&writer);
     assert_int_equal(mp_mem_mapped(), before);
 }
 
 static void
-buffer_takes_pieces_of_any_size(void **state)
+writer_takes_pieces_of_any_size(void **state)
 {
     (void)state;
     const size_t sizes[] = {1, FIRST_CAPACITY - 1, FIRST_CAPACITY, FIRST_CAPACITY + 1,
@@ -55,45 +55,45 @@ buffer_takes_pieces_of_any_size(void **state)
     char *piece = malloc(sizes[4]);
     memset(piece, 'x', sizes[4]);
     for (int i = 0; i < 5; i++) {
-        struct mp_buffer buffer = {0};
-        mp_buffer_add(&buffer, "ab", 2);
-        mp_buffer_add(&buffer, piece, sizes[i]);
-        mp_buffer_add(&buffer, "cd", 2);
-        assert_false(buffer.failed);
-        assert_int_equal(buffer.size, sizes[i] + 4);
-        assert_memory_equal(buffer.data, "abx", 3);
-        assert_memory_equal(buffer.data + 2, piece, sizes[i]);
-        assert_memory_equal(buffer.data + 2 + sizes[i], "cd", 2);
-        mp_buffer_free(&buffer);
+        struct mp_writer writer = {0};
+        mp_writer_add(&writer, "ab", 2);
+        mp_writer_add(&writer, piece, sizes[i]);
+        mp_writer_add(&writer, "cd", 2);
+        assert_false(writer.failed);
+        assert_int_equal(writer.size, sizes[i] + 4);
+        assert_memory_equal(writer.data, "abx", 3);
+        assert_memory_equal(writer.data + 2, piece, sizes[i]);
+        assert_memory_equal(writer.data + 2 + sizes[i], "cd", 2);
+        mp_writer_free(&writer);
     }
     free(piece);
 }
 
 static void
-buffer_that_is_exactly_full_has_not_grown(void **state)
+writer_that_is_exactly_full_has_not_grown(void **state)
 {
     (void)state;
-    static char piece[FIRST_CAPACITY];
-    struct mp_buffer buffer = {0};
-    mp_buffer_add(&buffer, piece, sizeof piece);
-    assert_int_equal(buffer.capacity, FIRST_CAPACITY);
-    mp_buffer_add(&buffer, piece, 1);
-    assert_int_equal(buffer.capacity, 2 * FIRST_CAPACITY);
-    assert_int_equal(buffer.size, FIRST_CAPACITY + 1);
-    mp_buffer_free(&buffer);
+    static char piece[65536];
+    struct mp_writer writer = {0};
+    mp_writer_add(&writer, piece, FIRST_CAPACITY);
+    assert_int_equal(writer.capacity, FIRST_CAPACITY);
+    mp_writer_add(&writer, piece, 1);
+    assert_int_equal(writer.capacity, 2 * FIRST_CAPACITY);
+    assert_int_equal(writer.size, FIRST_CAPACITY + 1);
+    mp_writer_free(&writer);
 }
 
 static void
 nothing_can_be_added(void **state)
 {
     (void)state;
-    struct mp_buffer buffer = {0};
-    mp_buffer_add(&buffer, NULL, 0);
-    assert_true(!buffer.failed && !buffer.data && !buffer.size && !buffer.capacity);
-    mp_buffer_u32(&buffer, 7);
-    mp_buffer_add(&buffer, "", 0);
-    assert_int_equal(buffer.size, 4);
-    mp_buffer_free(&buffer);
+    struct mp_writer writer = {0};
+    mp_writer_add(&writer, NULL, 0);
+    assert_true(!writer.failed && !writer.data && !writer.size && !writer.capacity);
+    mp_writer_u32(&writer, 7);
+    mp_writer_add(&writer, "", 0);
+    assert_int_equal(writer.size, 4);
+    mp_writer_free(&writer);
 }
 
 static void
@@ -101,36 +101,36 @@ freed_buffer_is_empty_and_usable(void **state)
 {
     (void)state;
     const size_t before = mp_mem_mapped();
-    struct mp_buffer buffer = {0};
-    mp_buffer_free(&buffer);
-    mp_buffer_u64(&buffer, 1);
-    mp_buffer_free(&buffer);
-    mp_buffer_free(&buffer);
-    assert_true(!buffer.data && !buffer.size && !buffer.capacity && !buffer.failed);
+    struct mp_writer writer = {0};
+    mp_writer_free(&writer);
+    mp_writer_u64(&writer, 1);
+    mp_writer_free(&writer);
+    mp_writer_free(&writer);
+    assert_true(!writer.data && !writer.size && !writer.capacity && !writer.failed);
     assert_int_equal(mp_mem_mapped(), before);
-    mp_buffer_u32(&buffer, 2);
-    assert_int_equal(buffer.size, 4);
-    mp_buffer_free(&buffer);
+    mp_writer_u32(&writer, 2);
+    assert_int_equal(writer.size, 4);
+    mp_writer_free(&writer);
 }
 
-/* ---- the buffer without memory ------------------------------------------------------------- */
+/* ---- the writer without memory ------------------------------------------------------------- */
 
 static void
 failure_of_the_first_request_sticks(void **state)
 {
     (void)state;
     const size_t before = mp_mem_mapped();
-    struct mp_buffer buffer = {0};
+    struct mp_writer writer = {0};
     mp_mem_fail_nth(1);
-    mp_buffer_u32(&buffer, 1);
+    mp_writer_u32(&writer, 1);
     mp_mem_fail_nth(0);
-    assert_true(buffer.failed);
-    mp_buffer_u64(&buffer, 2); /* there would be memory again */
-    mp_buffer_add(&buffer, "x", 1);
-    assert_true(buffer.failed && buffer.size == 0 && !buffer.data);
+    assert_true(writer.failed);
+    mp_writer_u64(&writer, 2); /* there would be memory again */
+    mp_writer_add(&writer, "x", 1);
+    assert_true(writer.failed && writer.size == 0 && !writer.data);
     assert_int_equal(mp_mem_mapped(), before);
-    mp_buffer_free(&buffer);
-    assert_false(buffer.failed);
+    mp_writer_free(&writer);
+    assert_false(writer.failed);
 }
 
 static void
@@ -138,19 +138,19 @@ failure_to_grow_keeps_what_was_written(void **state)
 {
     (void)state;
     const size_t before = mp_mem_mapped();
-    struct mp_buffer buffer = {0};
+    struct mp_writer writer = {0};
     for (uint32_t i = 0; i < FIRST_CAPACITY / 4; i++)
-        mp_buffer_u32(&buffer, i);
+        mp_writer_u32(&writer, i);
     mp_mem_fail_nth(1);
-    mp_buffer_u32(&buffer, 1);
+    mp_writer_u32(&writer, 1);
     mp_mem_fail_nth(0);
-    assert_true(buffer.failed);
-    mp_buffer_u32(&buffer, 2);
-    assert_int_equal(buffer.size, FIRST_CAPACITY);
-    struct mp_cursor in = cursor_over(buffer.data, buffer.size);
+    assert_true(writer.failed);
+    mp_writer_u32(&writer, 2);
+    assert_int_equal(writer.size, FIRST_CAPACITY);
+    struct mp_reader in = reader_over(writer.data, writer.size);
     for (uint32_t i = 0; i < FIRST_CAPACITY / 4; i++)
-        assert_int_equal(mp_cursor_u32(&in), i);
-    mp_buffer_free(&buffer);
+        assert_int_equal(mp_reader_u32(&in), i);
+    mp_writer_free(&writer);
     assert_int_equal(mp_mem_mapped(), before);
 }
 
@@ -158,37 +158,37 @@ static void
 piece_beyond_the_address_space_fails(void **state)
 {
     (void)state;
-    struct mp_buffer buffer = {0};
-    mp_buffer_u32(&buffer, 0x12345678);
-    mp_buffer_add(&buffer, "x", SIZE_MAX / 4); /* not read: there is no room for it */
-    assert_true(buffer.failed);
-    assert_int_equal(buffer.size, 4);
-    mp_buffer_free(&buffer);
+    struct mp_writer writer = {0};
+    mp_writer_u32(&writer, 0x12345678);
+    mp_writer_add(&writer, "x", SIZE_MAX / 4); /* not read: there is no room for it */
+    assert_true(writer.failed);
+    assert_int_equal(writer.size, 4);
+    mp_writer_free(&writer);
 }
 
-/* ---- the cursor ---------------------------------------------------------------------------- */
+/* ---- the reader ---------------------------------------------------------------------------- */
 
 static void
-cursor_reads_back_what_was_written(void **state)
+reader_reads_back_what_was_written(void **state)
 {
     (void)state;
     const uint64_t values[] = {0, 1, 255, 256, 0x80000000u, UINT32_MAX, 1ull << 32, 1ull << 63,
                                UINT64_MAX, 0x0123456789abcdefu};
     enum { COUNT = sizeof values / sizeof *values };
-    struct mp_buffer buffer = {0};
+    struct mp_writer writer = {0};
     for (int i = 0; i < COUNT; i++) {
-        mp_buffer_u64(&buffer, values[i]);
-        mp_buffer_u32(&buffer, (uint32_t)values[i]);
-        mp_buffer_add(&buffer, "odd", 3);
+        mp_writer_u64(&writer, values[i]);
+        mp_writer_u32(&writer, (uint32_t)values[i]);
+        mp_writer_add(&writer, "odd", 3);
     }
-    struct mp_cursor in = cursor_over(buffer.data, buffer.size);
+    struct mp_reader in = reader_over(writer.data, writer.size);
     for (int i = 0; i < COUNT; i++) {
-        assert_true(mp_cursor_u64(&in) == values[i]);
-        assert_true(mp_cursor_u32(&in) == (uint32_t)values[i]);
-        assert_memory_equal(mp_cursor_take(&in, 3), "odd", 3);
+        assert_true(mp_reader_u64(&in) == values[i]);
+        assert_true(mp_reader_u32(&in) == (uint32_t)values[i]);
+        assert_memory_equal(mp_reader_take(&in, 3), "odd", 3);
     }
-    assert_true(!in.failed && mp_cursor_left(&in) == 0);
-    mp_buffer_free(&buffer);
+    assert_true(!in.failed && mp_reader_left(&in) == 0);
+    mp_writer_free(&writer);
 }
 
 static void
@@ -197,37 +197,37 @@ read_past_the_end_gives_zero_from_then_on(void **state)
     (void)state;
     unsigned char *data = malloc(7); /* exactly: a sanitizer sees a byte too many */
     memset(data, 0xff, 7);
-    struct mp_cursor in = cursor_over(data, 7);
-    assert_int_equal(mp_cursor_u64(&in), 0);
+    struct mp_reader in = reader_over(data, 7);
+    assert_int_equal(mp_reader_u64(&in), 0);
     assert_true(in.failed);
-    assert_int_equal(mp_cursor_u32(&in), 0); /* although there are four bytes */
-    assert_null(mp_cursor_take(&in, 1));
-    assert_null(mp_cursor_take(&in, 0));
-    assert_int_equal(mp_cursor_left(&in), 7);
-    in = cursor_over(data, 7);
-    assert_int_equal(mp_cursor_u32(&in), UINT32_MAX);
-    assert_int_equal(mp_cursor_u32(&in), 0);
+    assert_int_equal(mp_reader_u32(&in), 0); /* although there are four bytes */
+    assert_null(mp_reader_take(&in, 1));
+    assert_null(mp_reader_take(&in, 0));
+    assert_int_equal(mp_reader_left(&in), 7);
+    in = reader_over(data, 7);
+    assert_int_equal(mp_reader_u32(&in), UINT32_MAX);
+    assert_int_equal(mp_reader_u32(&in), 0);
     assert_true(in.failed);
     free(data);
 }
 
 static void
-cursor_takes_up_to_its_end_and_no_more(void **state)
+reader_takes_up_to_its_end_and_no_more(void **state)
 {
     (void)state;
     const unsigned char data[4] = {1, 2, 3, 4};
     for (size_t size = 0; size <= 6; size++) {
-        struct mp_cursor in = cursor_over(data, 4);
-        const unsigned char *taken = mp_cursor_take(&in, size);
+        struct mp_reader in = reader_over(data, 4);
+        const unsigned char *taken = mp_reader_take(&in, size);
         assert_ptr_equal(taken, size <= 4 ? data : NULL);
         assert_int_equal(in.failed, size > 4);
-        assert_int_equal(mp_cursor_left(&in), size <= 4 ? 4 - size : 4);
+        assert_int_equal(mp_reader_left(&in), size <= 4 ? 4 - size : 4);
     }
-    struct mp_cursor in = cursor_over(data, 4);
-    assert_null(mp_cursor_take(&in, SIZE_MAX));
-    in = cursor_over(data, 4);
-    assert_non_null(mp_cursor_take(&in, 4));
-    assert_ptr_equal(mp_cursor_take(&in, 0), data + 4);
+    struct mp_reader in = reader_over(data, 4);
+    assert_null(mp_reader_take(&in, SIZE_MAX));
+    in = reader_over(data, 4);
+    assert_non_null(mp_reader_take(&in, 4));
+    assert_ptr_equal(mp_reader_take(&in, 0), data + 4);
     assert_false(in.failed);
 }
 
@@ -267,17 +267,17 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_are_written_little_endian),
-        cmocka_unit_test(buffer_keeps_everything_while_it_grows),
-        cmocka_unit_test(buffer_takes_pieces_of_any_size),
-        cmocka_unit_test(buffer_that_is_exactly_full_has_not_grown),
+        cmocka_unit_test(writer_keeps_everything_while_it_grows),
+        cmocka_unit_test(writer_takes_pieces_of_any_size),
+        cmocka_unit_test(writer_that_is_exactly_full_has_not_grown),
         cmocka_unit_test(nothing_can_be_added),
         cmocka_unit_test(freed_buffer_is_empty_and_usable),
         cmocka_unit_test(failure_of_the_first_request_sticks),
         cmocka_unit_test(failure_to_grow_keeps_what_was_written),
         cmocka_unit_test(piece_beyond_the_address_space_fails),
-        cmocka_unit_test(cursor_reads_back_what_was_written),
+        cmocka_unit_test(reader_reads_back_what_was_written),
         cmocka_unit_test(read_past_the_end_gives_zero_from_then_on),
-        cmocka_unit_test(cursor_takes_up_to_its_end_and_no_more),
+        cmocka_unit_test(reader_takes_up_to_its_end_and_no_more),
         cmocka_unit_test(checksum_is_that_of_zlib),
         cmocka_unit_test(checksum_notices_each_flipped_bit),
     };

@@ -67,8 +67,8 @@ set(unsigned char *at, uint64_t value, size_t size)
 static uint64_t
 get(const unsigned char *at)
 {
-    struct mp_cursor in = {at, at + 8, false};
-    return mp_cursor_u64(&in);
+    struct mp_reader in = {at, at + 8, false};
+    return mp_reader_u64(&in);
 }
 
 /* Make the checksums of all sections within the file right again. */

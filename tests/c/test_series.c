@@ -287,15 +287,15 @@ parse_checkpoints(uint64_t count)
     enum { TIME = 7, ENTRY = 32, TABLE = 16, CHECKPOINT = 32 };
     static const unsigned char zeros[65 * CHECKPOINT];
     struct mp_snapshot *snapshot = make_end(make_begin());
-    struct mp_buffer entry = {0};
+    struct mp_writer entry = {0};
     const char *why;
     assert_int_equal(mp_profile_write(snapshot, scratch("profile")), MP_OK);
     mp_snapshot_free(snapshot);
     struct bytes bytes = read_bytes(scratch("profile")); /* its last section is empty */
-    mp_buffer_u32(&entry, mp_crc32(zeros, count * CHECKPOINT));
-    mp_buffer_u64(&entry, bytes.size);
-    mp_buffer_u64(&entry, count * CHECKPOINT);
-    mp_buffer_u64(&entry, count);
+    mp_writer_u32(&entry, mp_crc32(zeros, count * CHECKPOINT));
+    mp_writer_u64(&entry, bytes.size);
+    mp_writer_u64(&entry, count * CHECKPOINT);
+    mp_writer_u64(&entry, count);
     memcpy(bytes.data + TABLE + TIME * ENTRY + 4, entry.data, entry.size);
     bytes.data = realloc(bytes.data, bytes.size + count * CHECKPOINT);
     memcpy(bytes.data + bytes.size, zeros, count * CHECKPOINT);
@@ -303,7 +303,7 @@ parse_checkpoints(uint64_t count)
         mp_profile_parse(bytes.data, bytes.size + count * CHECKPOINT, &snapshot, &why);
     assert_true(status != MP_OK || snapshot->series.count == count);
     mp_snapshot_free(snapshot);
-    mp_buffer_free(&entry);
+    mp_writer_free(&entry);
     free(bytes.data);
     return status;
 }

@@ -82,7 +82,7 @@ forked_child_can_free_it(void **state)
     const pid_t pid = fork();
     if (pid == 0) {
         mp_watch_free(watch);
-        _exit(mp_resident_now() > 0 ? 0 : 1);
+        _exit(mp_process_resident(0, MP_RSS) > 0 ? 0 : 1);
     }
     int status = -1;
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -97,7 +97,7 @@ descendants_are_those_of_the_process(void **state)
     char byte;
     (void)state;
     assert_int_equal(pipe(ready) | pipe(done), 0);
-    assert_int_equal(mp_resident_descendants(0, MP_RSS), 0);
+    assert_int_equal(mp_process_descendants(0, MP_RSS), 0);
     const pid_t pid = fork();
     if (pid == 0) {
         const size_t size = 16 << 20;
@@ -106,13 +106,13 @@ descendants_are_those_of_the_process(void **state)
         _exit(write(ready[1], "x", 1) != 1 || read(done[0], &byte, 1) != 1);
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
-    const int64_t bytes = mp_resident_descendants(0, MP_RSS);
+    const int64_t bytes = mp_process_descendants(0, MP_RSS);
     assert_true(bytes >= 16 << 20);
-    assert_true(mp_resident_of(pid, MP_USS) >= 16 << 20);
-    assert_true(mp_resident_of(pid, MP_PSS) <= mp_resident_of(pid, MP_RSS));
+    assert_true(mp_process_resident(pid, MP_USS) >= 16 << 20);
+    assert_true(mp_process_resident(pid, MP_PSS) <= mp_process_resident(pid, MP_RSS));
     assert_int_equal(write(done[1], "x", 1), 1);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_int_equal(mp_resident_of(pid, MP_RSS), -1);
+    assert_int_equal(mp_process_resident(pid, MP_RSS), -1);
 }
 
 int

@@ -1,7 +1,8 @@
 """The rules of the house that a script can check. Exit status 1 and a line for each breach.
 
 The law between rooms (law.py) from the include lines; Python.h only in lib/py/ and pymod/;
-PY_VERSION_HEX only in lib/py/cpython/compat.h; memory only from lib/base/mem.c.
+PY_VERSION_HEX only in lib/py/cpython/compat.h; memory only from lib/base/mem.c; what the
+operating system gives beyond C and POSIX threads only in lib/os/.
 """
 
 import re
@@ -16,6 +17,12 @@ LIB = ROOT / "lib"
 MAX_LINES = 500
 VERSIONS = LIB / "py" / "cpython" / "compat.h"
 MEMORY = LIB / "base" / "mem.c"
+SYSTEM = LIB / "os"
+SYSTEM_WORDS = re.compile(
+    r"/proc/|pagemap|membarrier|#include <(?:linux/.*|sys/(?:mman|syscall|uio|prctl)\.h)>"
+    r"|\b(?:mmap|mremap|munmap|madvise|mprotect|mincore|syscall|prctl|process_vm_\w+"
+    r"|pthread_(?:attr_\w+|\w+_np|sigmask)|sigprocmask|sysconf|nanosleep|usleep)\("
+)
 
 
 def room_of(relative: Path) -> str:
@@ -51,8 +58,13 @@ def check_words(path: Path, text: str) -> Iterator[str]:
     if "#include <Python.h>" in text and not in_python:
         yield f"{path}: Python.h outside lib/py and pymod"
     if path.is_relative_to(LIB) and path != MEMORY and not in_python:
-        if re.search(r"\b(malloc|calloc|realloc|mmap)\(", strip_comments(text)):
+        if re.search(r"\b(malloc|calloc|realloc)\(", strip_comments(text)):
             yield f"{path}: memory comes from {MEMORY.name} only"
+    if not path.is_relative_to(SYSTEM):
+        if "os/pages.h" in includes(text) and path != MEMORY:
+            yield f"{path}: memory comes from {MEMORY.name} only"
+        for word in set(SYSTEM_WORDS.findall(strip_comments(text))):
+            yield f"{path}: {word} belongs in lib/os"
 
 
 def strip_comments(text: str) -> str:

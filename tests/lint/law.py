@@ -14,7 +14,7 @@ C_ROOMS = {
     "profile": "analyse tables base",
     "freeze": "record analyse tables base os",
     "api": "freeze profile analyse record tables base os memprof",
-    "py/cpython": "base",
+    "py/cpython": "base os",
     "py/stack": "py/cpython record tables base",
     "py/alloc": "py/stack py/cpython record tables base",
     "py/heap": "graph py/cpython record tables base os",

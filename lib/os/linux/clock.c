@@ -1,21 +1,41 @@
 #define _GNU_SOURCE
 #include "os/clock.h"
 
-#include <time.h>
+enum { SECOND = 1000000000 };
 
-uint64_t
-mp_nanoseconds(void)
+static uint64_t
+read_clock(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+}
+
+uint64_t
+mp_time_now(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t
+mp_time_of_day(void)
+{
+    return (int64_t)read_clock(CLOCK_REALTIME);
+}
+
+struct timespec
+mp_time_deadline(uint64_t nanoseconds)
+{
+    const uint64_t now = mp_time_now();
+    const uint64_t until = nanoseconds < INT64_MAX - now ? now + nanoseconds : INT64_MAX;
+    return (struct timespec){.tv_sec = (time_t)(until / SECOND), .tv_nsec = (long)(until % SECOND)};
 }
 
 uint64_t
 mp_ticks_of(uint64_t nanoseconds)
 {
-    const uint64_t first = mp_ticks(), end = mp_nanoseconds() + nanoseconds;
-    while (mp_nanoseconds() < end)
+    const uint64_t first = mp_ticks(), end = mp_time_now() + nanoseconds;
+    while (mp_time_now() < end)
         ;
     return mp_ticks() - first;
 }

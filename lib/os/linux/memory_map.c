@@ -1,7 +1,10 @@
 #define _GNU_SOURCE
 #include "os/memory_map.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 struct lines {
@@ -91,4 +94,16 @@ mp_memory_map_has(const struct mp_range *ranges, size_t count, uintptr_t address
             high = middle;
     }
     return low < count && ranges[low].begin <= address && size <= ranges[low].end - address;
+}
+
+bool
+mp_memory_map_copy(uintptr_t address, void *copy, size_t size)
+{
+    struct iovec local = {copy, size}, remote = {(void *)address, size};
+    const ssize_t done = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+    if (done < 0 && (errno == EPERM || errno == ENOSYS)) {
+        memcpy(copy, (const void *)address, size);
+        return true;
+    }
+    return done == (ssize_t)size;
 }

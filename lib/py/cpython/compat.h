@@ -1,8 +1,9 @@
 /* compat: the differences between CPython versions; the only PY_VERSION_HEX.
  *
- * A difference is an inline function here, or a header frame_3xx.h where it is
- * the layout of the interpreter's frames. Everything is readable in an allocator
- * hook: plain loads, no reference counts, no lock, no allocation.
+ * A difference is an inline function here, a number in layout_3xx.h where it is where something
+ * lies (frames.h and values.h look there), or a name in internals_3xx.h where only CPython's
+ * internal headers know of it (interpreter.h). Everything is readable in an allocator hook: plain
+ * loads, no reference counts, no lock, no allocation.
  */
 #ifndef MP_COMPAT_H
 #define MP_COMPAT_H
@@ -16,51 +17,29 @@
 #if PY_VERSION_HEX >= 0x03100000
 #error "memprof does not know the frames of this Python yet"
 #elif PY_VERSION_HEX >= 0x030F0000
-#include "py/cpython/frame_314.h"
-#define MP_ATEXIT_HEADER "py/cpython/atexit_314.h"
-#define MP_MONITORING_HEADER "py/cpython/monitoring_314.h"
-#define MP_INTERPRETER_HEADER "py/cpython/interpreter_313.h"
-#define MP_ANCHOR_HEADER "py/stack/anchor_315.h"
-#include "py/cpython/values_313.h"
-#include "py/cpython/bytearray_315.h"
+#include "py/cpython/layout_315.h"
+#define MP_INTERNALS_HEADER "py/cpython/internals_314.h"
 #elif PY_VERSION_HEX >= 0x030E0000
-#include "py/cpython/frame_314.h"
-#define MP_ATEXIT_HEADER "py/cpython/atexit_314.h"
-#define MP_MONITORING_HEADER "py/cpython/monitoring_314.h"
-#define MP_INTERPRETER_HEADER "py/cpython/interpreter_313.h"
-#include "py/cpython/values_313.h"
+#include "py/cpython/layout_314.h"
+#define MP_INTERNALS_HEADER "py/cpython/internals_314.h"
 #elif PY_VERSION_HEX >= 0x030D0000
-#include "py/cpython/frame_313.h"
-#define MP_INTERPRETER_HEADER "py/cpython/interpreter_313.h"
-#include "py/cpython/values_313.h"
+#include "py/cpython/layout_313.h"
+#define MP_INTERNALS_HEADER "py/cpython/internals_313.h"
 #elif PY_VERSION_HEX >= 0x030C0000
-#include "py/cpython/frame_312.h"
-#define MP_INTERPRETER_HEADER "py/cpython/interpreter_312.h"
-#include "py/cpython/values_312.h"
+#include "py/cpython/layout_312.h"
+#define MP_INTERNALS_HEADER "py/cpython/internals_312.h"
 #elif PY_VERSION_HEX >= 0x030B0000
-#include "py/cpython/frame_311.h"
-#include "py/cpython/values_311.h"
-#define MP_OBJECTS_HEADER "py/cpython/objects_311.h"
-#define MP_MONITORING_HEADER "py/cpython/monitoring_311.h"
-#define MP_INTERPRETER_HEADER "py/cpython/interpreter_311.h"
+#include "py/cpython/layout_311.h"
+#define MP_INTERNALS_HEADER "py/cpython/internals_311.h"
 #else
 #error "memprof needs CPython 3.11 or later"
 #endif
 
-#ifndef MP_BYTEARRAY_H
-#include "py/cpython/bytearray_311.h"
-#endif
-#ifndef MP_ANCHOR_HEADER
+/* Does the interpreter keep an anchor in the thread's stack of frames? */
+#if PY_VERSION_HEX >= 0x030F0000
+#define MP_ANCHOR_HEADER "py/stack/anchor_315.h"
+#else
 #define MP_ANCHOR_HEADER "py/stack/anchor_none.h"
-#endif
-#ifndef MP_ATEXIT_HEADER
-#define MP_ATEXIT_HEADER "py/cpython/atexit_311.h"
-#endif
-#ifndef MP_MONITORING_HEADER
-#define MP_MONITORING_HEADER "py/cpython/monitoring_312.h"
-#endif
-#ifndef MP_OBJECTS_HEADER
-#define MP_OBJECTS_HEADER "py/cpython/objects_312.h"
 #endif
 
 /* The Python that this was compiled for. */
@@ -72,6 +51,9 @@
 #else
 #define MP_HAS_GIL 1
 #endif
+
+/* Without a GIL, threads of 3.14 and later run copies of a function's instructions. */
+#define MP_HAS_CODE_COPIES (!MP_HAS_GIL && PY_VERSION_HEX >= 0x030E0000)
 
 /* Without a GIL the collector of 3.14 and later counts the references of all running frames:
  * none may be hidden from it. */
@@ -86,76 +68,6 @@
 
 /* Does CPython tell of each new object (PyRefTracer)? */
 #define MP_HAS_REF_TRACER (PY_VERSION_HEX >= 0x030D0000)
-
-enum { MP_FRAME_OWNER_GENERATOR = 1 };
-
-/* Where the table of offsets for debuggers, with which _PyRuntime begins, has its words: of a
- * frame (previous, executable, instr_ptr, localsplus, owner) and others. 0: there is none. */
-#if PY_VERSION_HEX >= 0x030F0000
-#define MP_DEBUG_FRAME 320
-#define MP_DEBUG_CURRENT_FRAME 208
-#define MP_DEBUG_CODE_START 448
-#elif PY_VERSION_HEX >= 0x030E0000
-#define MP_DEBUG_FRAME 256
-#define MP_DEBUG_CURRENT_FRAME 208
-#define MP_DEBUG_CODE_START 384
-#elif PY_VERSION_HEX >= 0x030D0000
-#define MP_DEBUG_FRAME 232
-#define MP_DEBUG_CURRENT_FRAME 184
-#define MP_DEBUG_CODE_START 344
-#else
-#define MP_DEBUG_FRAME 0
-#endif
-#define MP_DEBUG_FREE_THREADED 16
-#define MP_FRAME_CODE_MASK (MP_FRAME_TAGGED ? ~(uintptr_t)7 : ~(uintptr_t)0)
-
-static inline const char *
-mp_frame_previous(const char *frame)
-{
-    return *(const char *const *)(frame + MP_FRAME_PREVIOUS);
-}
-
-/* Address of the code object that the frame runs. */
-static inline uintptr_t
-mp_frame_code(const char *frame)
-{
-    return *(const uintptr_t *)(frame + MP_FRAME_CODE) & MP_FRAME_CODE_MASK;
-}
-
-static inline uintptr_t
-mp_frame_ip(const char *frame)
-{
-    return *(const uintptr_t *)(frame + MP_FRAME_IP);
-}
-
-static inline unsigned
-mp_frame_owner(const char *frame)
-{
-    return *(const unsigned char *)(frame + MP_FRAME_OWNER);
-}
-
-/* False for the interpreter's own frames, between Python code and its C callers. */
-static inline bool
-mp_frame_is_python(const char *frame)
-{
-    return !MP_FRAME_HAS_SHIMS || mp_frame_owner(frame) <= MP_FRAME_OWNER_LAST;
-}
-
-/* Address of the first of the instructions that `ip` is one of. Without a GIL, threads run
- * copies of their own from 3.14 on; each is a block of memory. */
-static inline uintptr_t
-mp_code_start(const PyCodeObject *code, uintptr_t ip)
-{
-#if !MP_HAS_GIL && PY_VERSION_HEX >= 0x030E0000
-    const _PyCodeArray *copies = _Py_atomic_load_ptr_acquire(&code->co_tlbc);
-    const uintptr_t size = (uintptr_t)Py_SIZE(code) * 2;
-    for (Py_ssize_t i = 1; copies && i < copies->size; i++) /* the first is the original */
-        if (copies->entries[i] && ip - (uintptr_t)copies->entries[i] < size)
-            return (uintptr_t)copies->entries[i];
-#endif
-    (void)ip;
-    return (uintptr_t)code->co_code_adaptive;
-}
 
 /* Thread state of the calling thread, which holds the GIL of its interpreter. */
 static inline PyThreadState *
@@ -277,18 +189,6 @@ static inline bool
 mp_object_is_tracked(PyObject *object)
 {
     return PyObject_GC_IsTracked(object) || (!MP_HAS_GIL && mp_object_is_immortal(object));
-}
-
-/* What the thread's stack of frames ends in when no Python code runs. */
-static inline const char *
-mp_frame_outermost(const PyThreadState *tstate)
-{
-#if PY_VERSION_HEX >= 0x030F0000
-    return (const char *)tstate->base_frame;
-#else
-    (void)tstate;
-    return NULL;
-#endif
 }
 
 /* How many calls deep the thread is, for its recursion limit. */

@@ -8,6 +8,87 @@
 #include "base/mem.h"
 #include "py/cpython/compat.h"
 
+enum { MP_FRAME_OWNER_GENERATOR = 1 };
+#define MP_FRAME_CODE_MASK (MP_FRAME_TAGGED ? ~(uintptr_t)7 : ~(uintptr_t)0)
+
+/* ---- what a frame has --------------------------------------------------------------- */
+
+static inline const char *
+mp_frame_previous(const char *frame)
+{
+    return *(const char *const *)(frame + MP_FRAME_PREVIOUS);
+}
+
+/* Address of the code object that the frame runs. */
+static inline uintptr_t
+mp_frame_code(const char *frame)
+{
+    return *(const uintptr_t *)(frame + MP_FRAME_CODE) & MP_FRAME_CODE_MASK;
+}
+
+static inline uintptr_t
+mp_frame_ip(const char *frame)
+{
+    return *(const uintptr_t *)(frame + MP_FRAME_IP);
+}
+
+static inline unsigned
+mp_frame_owner(const char *frame)
+{
+    return *(const unsigned char *)(frame + MP_FRAME_OWNER);
+}
+
+/* False for the interpreter's own frames, between Python code and its C callers. */
+static inline bool
+mp_frame_is_python(const char *frame)
+{
+    return !MP_FRAME_HAS_SHIMS || mp_frame_owner(frame) <= MP_FRAME_OWNER_LAST;
+}
+
+/* Address of the first of the instructions that `ip` is one of. Without a GIL, threads run
+ * copies of their own (MP_HAS_CODE_COPIES); each is a block of memory. */
+static inline uintptr_t
+mp_code_start(const PyCodeObject *code, uintptr_t ip)
+{
+#if MP_HAS_CODE_COPIES
+    const _PyCodeArray *copies = _Py_atomic_load_ptr_acquire(&code->co_tlbc);
+    const uintptr_t size = (uintptr_t)Py_SIZE(code) * 2;
+    for (Py_ssize_t i = 1; copies && i < copies->size; i++) /* the first is the original */
+        if (copies->entries[i] && ip - (uintptr_t)copies->entries[i] < size)
+            return (uintptr_t)copies->entries[i];
+#endif
+    (void)ip;
+    return (uintptr_t)code->co_code_adaptive;
+}
+
+/* ---- the ends of a thread's stack --------------------------------------------------- */
+
+/* The innermost frame of a thread. */
+static inline const char *
+mp_frame_top(const PyThreadState *tstate)
+{
+    return !MP_FRAME_HOLDER_MAY_MISS || MP_FRAME_HOLDER(tstate)
+               ? (const char *)MP_FRAME_HOLDER(tstate)->current_frame
+               : NULL;
+}
+
+/* Let the thread's stack of frames end or go on elsewhere; for mp_frame_top(). */
+static inline void
+mp_frame_set_top(PyThreadState *tstate, const char *frame)
+{
+    MP_FRAME_HOLDER(tstate)->current_frame = (struct _PyInterpreterFrame *)frame;
+}
+
+/* What the thread's stack of frames ends in when no Python code runs. */
+static inline const char *
+mp_frame_outermost(const PyThreadState *tstate)
+{
+    (void)tstate;
+    return (const char *)MP_FRAME_OUTERMOST(tstate);
+}
+
+/* ---- what a walk passes over ------------------------------------------------------------ */
+
 /* Code of the frames that 3.13 and later put between a constructor's call and __init__, or 0:
  * none was met yet. They are left out like the interpreter's own. */
 extern MP_HIDDEN _Atomic uintptr_t mp_frames_cleanup;

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-static size_t
-encode_one(Py_UCS4 c, char out[4])
+size_t
+mp_text_put(Py_UCS4 c, char out[4])
 {
     if (c < 0x80) {
         out[0] = (char)c;
@@ -25,7 +25,7 @@ mp_text_encode(PyObject *text, char *out, size_t size)
         return 0;
     for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(text); i++) {
         char character[4];
-        const size_t length = encode_one(PyUnicode_READ_CHAR(text, i), character);
+        const size_t length = mp_text_put(PyUnicode_READ_CHAR(text, i), character);
         if (length > size - used)
             break;
         memcpy(out + used, character, length);

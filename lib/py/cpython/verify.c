@@ -1,13 +1,10 @@
-#define _GNU_SOURCE
 #include "py/cpython/verify.h"
 
-#include "py/cpython/compat.h"
-
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
+
+#include "os/memory_map.h"
+#include "py/cpython/frames.h"
 
 enum { MAX_FRAMES = 100 }; /* of the running ones; the rest is no different */
 
@@ -70,19 +67,6 @@ check_table(const struct mp_layout *Py_UNUSED(layout), char *Py_UNUSED(text))
 
 /* ---- the frames that run --------------------------------------------------------------------- */
 
-/* Copy memory that may not be there. Where the kernel may not be asked it is taken as there. */
-static bool
-peek(uintptr_t address, void *copy, size_t size)
-{
-    struct iovec local = {copy, size}, remote = {(void *)address, size};
-    const ssize_t done = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-    if (done < 0 && (errno == EPERM || errno == ENOSYS)) {
-        memcpy(copy, (const void *)address, size);
-        return true;
-    }
-    return done == (ssize_t)size;
-}
-
 struct raw_frame {
     uintptr_t code, previous, ip;
     unsigned char owner;
@@ -92,15 +76,15 @@ static bool
 read_frame(const struct mp_layout *layout, uintptr_t frame, struct raw_frame *raw)
 {
     PyObject object;
-    if (!peek(frame + layout->previous, &raw->previous, sizeof raw->previous) ||
-        !peek(frame + layout->code, &raw->code, sizeof raw->code) ||
-        !peek(frame + layout->ip, &raw->ip, sizeof raw->ip) ||
-        !peek(frame + layout->owner, &raw->owner, sizeof raw->owner))
+    if (!mp_memory_map_copy(frame + layout->previous, &raw->previous, sizeof raw->previous) ||
+        !mp_memory_map_copy(frame + layout->code, &raw->code, sizeof raw->code) ||
+        !mp_memory_map_copy(frame + layout->ip, &raw->ip, sizeof raw->ip) ||
+        !mp_memory_map_copy(frame + layout->owner, &raw->owner, sizeof raw->owner))
         return false;
     raw->code &= MP_FRAME_CODE_MASK;
     if (MP_FRAME_HAS_SHIMS && raw->owner > MP_FRAME_OWNER_LAST)
         return true; /* not code */
-    return raw->code && peek(raw->code, &object, sizeof object) &&
+    return raw->code && mp_memory_map_copy(raw->code, &object, sizeof object) &&
            Py_TYPE(&object) == &PyCode_Type;
 }
 

@@ -4,7 +4,8 @@
 
 #include "record/tracer.h"
 
-#include MP_MONITORING_HEADER
+#include "py/cpython/interpreter.h"
+#include "py/cpython/values.h"
 
 enum {
     FIRST_BUFFERS = 1 << 12,

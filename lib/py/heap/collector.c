@@ -1,6 +1,6 @@
 #include "py/heap/heap.h"
 
-#include MP_OBJECTS_HEADER
+#include "py/cpython/interpreter.h"
 
 #if MP_HAS_GIL
 

@@ -2,8 +2,7 @@
  * exceptions of its threads. No traverse function leads to them. */
 #include "py/heap/heap.h"
 
-#include MP_ATEXIT_HEADER
-#include MP_INTERPRETER_HEADER
+#include "py/cpython/interpreter.h"
 
 /* Are its fields where the headers say? The state of its first thread is its last field; a build
  * with a JIT has more in there. */

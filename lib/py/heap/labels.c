@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "py/cpython/text.h"
+#include "py/cpython/values.h"
 
 struct walk {
     const struct mp_heap *heap;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "py/cpython/frames.h"
 #include "py/cpython/text.h"
 
 enum { NAME = 256 };

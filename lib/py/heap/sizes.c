@@ -1,6 +1,7 @@
 /* The size of an object: of its block where the trace knows it, else from its type. */
 #include "py/heap/heap.h"
 
+#include "py/cpython/values.h"
 #include "record/tracer.h"
 
 /* A dict's table, from 3.11 to 3.15 (struct _dictkeysobject in pycore_dict.h). */

@@ -4,6 +4,7 @@
 
 #include "py/lines/charging.h"
 #include "py/alloc/hook.h"
+#include "py/cpython/frames.h"
 #include "py/lines/suspended.h"
 
 #include "record/tracer.h"
@@ -28,9 +29,9 @@ set_up(void)
 void
 mp_charging_read_rss(struct reading *reading, const struct mp_lines_options *options)
 {
-    reading->bytes = mp_resident_of(0, options->metric);
+    reading->bytes = mp_process_resident(0, options->metric);
     if (options->children)
-        reading->bytes += mp_resident_descendants(0, options->metric);
+        reading->bytes += mp_process_descendants(0, options->metric);
     reading->ticks = mp_ticks();
 }
 
@@ -73,7 +74,7 @@ wake(struct mp_thread *self, struct activations *all)
         return;
     while (all->count) /* of an earlier thread with this block */
         drop(all);
-    for (struct reading *it = all->rss[0]; it < all->rss[MP_RESIDENT_METRICS]; it++)
+    for (struct reading *it = all->rss[0]; it < all->rss[MP_PROCESS_METRICS]; it++)
         it->ticks = mp_ticks() - mp_rss_patience;
     if (!mp_tracer_is_active() && mp_activation_starts_trace)
         mp_activation_starts_trace();

@@ -51,7 +51,7 @@ struct activations {
         int64_t bytes;
         int64_t traffic; /* of the meter, at the last reading */
         uint64_t ticks;
-    } rss[MP_RESIDENT_METRICS][2]; /* [1]: with that of child processes */
+    } rss[MP_PROCESS_METRICS][2]; /* [1]: with that of child processes */
 };
 
 static inline struct reading *

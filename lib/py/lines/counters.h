@@ -11,14 +11,14 @@
 
 #include "py/cpython/compat.h"
 
-#include "os/resident.h"
+#include "os/process.h"
 #include "record/thread.h"
 
 struct mp_lines_options {
     int first, count; /* the lines that are counted: those of a function and what is in it */
     bool every_line;  /* read the resident memory at each line */
     bool children;    /* with that of child processes */
-    enum mp_resident_metric metric; /* what is meant by resident memory */
+    enum mp_process_metric metric; /* what is meant by resident memory */
 };
 
 /* The numbers of a line; bytes. What an inner function's lines have is in the outer one's. */

@@ -1,5 +1,5 @@
 /* Events of selected code on CPython 3.12 and later: sys.monitoring. */
-#include "py/cpython/compat.h"
+#include "py/cpython/frames.h"
 
 #if MP_HAS_MONITORING
 

@@ -8,13 +8,11 @@
  * thread traces. A co_stacksize beyond a chunk of the data stack does (each call then asks
  * the arena allocator), but programs can see it, frame objects grow by 16 KiB, and generators, whose
  * frames are elsewhere, go unseen. */
-#define _GNU_SOURCE
-#include "py/cpython/compat.h"
+#include "py/cpython/frames.h"
 
 #if !MP_HAS_MONITORING
 
-#include <pthread.h>
-
+#include "os/threads.h"
 #include "py/lines/activations.h"
 #include "py/alloc/hook.h"
 #include "py/lines/events.h"
@@ -126,14 +124,10 @@ has_stack(struct mp_thread *self)
 {
     enum { RESERVE = 256 * 1024 };
     if (MP_UNLIKELY(!self->stack_end)) {
-        pthread_attr_t attributes;
-        void *start = NULL;
+        uintptr_t start = 0;
         size_t size = 0;
-        if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-            pthread_attr_getstack(&attributes, &start, &size);
-            pthread_attr_destroy(&attributes);
-        }
-        self->stack_end = (uintptr_t)start + (size > 2 * RESERVE ? RESERVE : size / 2);
+        mp_threads_stack(&start, &size);
+        self->stack_end = start + (size > 2 * RESERVE ? RESERVE : size / 2);
     }
     return (uintptr_t)__builtin_frame_address(0) > self->stack_end;
 }

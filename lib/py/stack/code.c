@@ -1,33 +1,11 @@
-#include "py/cpython/compat.h"
-
 #include "py/stack/code.h"
 
 #include "base/linetable.h"
+#include "py/cpython/frames.h"
+#include "py/cpython/text.h"
 #include "record/tracer.h"
 
 /* ---- text ---------------------------------------------------------------------- */
-
-static char *
-put_utf8(char *out, Py_UCS4 c)
-{
-    if (c < 0x80) {
-        *out++ = (char)c;
-        return out;
-    }
-    if (c >= 0x10000) {
-        *out++ = (char)(0xf0 | c >> 18);
-        *out++ = (char)(0x80 | (c >> 12 & 0x3f));
-    } else if (c >= 0x800) {
-        *out++ = (char)(0xe0 | c >> 12);
-    } else {
-        *out++ = (char)(0xc0 | c >> 6);
-        *out++ = (char)(0x80 | (c & 0x3f));
-        return out;
-    }
-    *out++ = (char)(0x80 | (c >> 6 & 0x3f));
-    *out++ = (char)(0x80 | (c & 0x3f));
-    return out;
-}
 
 /* Name id of a Python string, 0 for none; false: no memory for it. PyUnicode_AsUTF8
  * would allocate. */
@@ -49,7 +27,7 @@ intern_text(struct mp_thread *self, PyObject *text, uint32_t *name)
         return false;
     char *end = self->text;
     for (Py_ssize_t i = 0; i < length; i++)
-        end = put_utf8(end, PyUnicode_READ_CHAR(text, i));
+        end += mp_text_put(PyUnicode_READ_CHAR(text, i), end);
     *name = mp_names_intern(names, self->text, (size_t)(end - self->text));
     return *name != 0;
 }

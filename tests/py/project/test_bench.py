@@ -86,7 +86,7 @@ def test_budget_is_exceeded_only_above_the_slack():
 def test_every_part_of_the_core_has_a_name():
     import instructions
 
-    assert instructions.part_of("lib/py/cpython/frame_311.h") == "walk"
+    assert instructions.part_of("lib/py/cpython/layout_311.h") == "walk"
     assert instructions.part_of("/somewhere/lib/tables/tally.h") == "tally"
     assert instructions.part_of("zlib.c") == instructions.OTHER
 

@@ -78,7 +78,7 @@ def strange_memprof(tmp_path_factory):
     for room in ("lib", "pymod", "include"):
         ignored = shutil.ignore_patterns("*.so", "__pycache__", "*.egg-info")
         shutil.copytree(ROOT / room, folder / room, ignore=ignored)
-    for header in (folder / "lib").rglob("frame_3*.h"):
+    for header in (folder / "lib").rglob("layout_3*.h"):
         text, count = re.subn(r"(MP_FRAME_PREVIOUS = )(\d+)", r"\1 8 + \2", header.read_text())
         assert count == 1
         header.write_text(text)

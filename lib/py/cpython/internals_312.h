@@ -1,13 +1,7 @@
-/* What the interpreter itself holds, CPython 3.12. */
-#ifndef MP_INTERPRETER_H
-#define MP_INTERPRETER_H
+/* internals: what only the internal headers of CPython 3.12 know. For interpreter.h. */
+#ifndef MP_INTERNALS_H
+#define MP_INTERNALS_H
 
-#include "py/cpython/compat.h"
-
-#ifndef Py_BUILD_CORE
-#define Py_BUILD_CORE 1
-#endif
-#undef _PyGC_FINALIZED /* of the public headers; a function in the internal ones */
 #include <internal/pycore_interp.h>
 #include <internal/pycore_runtime.h>
 
@@ -19,8 +13,10 @@
 #define MP_THREAD_END(thread) ((PyObject *)(thread)->on_delete_data)
 #define MP_CURRENT_ERROR current_exception
 
-#define mp_signal_handler(number) ((PyObject *)_PyRuntime.signals.handlers[number].func._value)
+/* What atexit.register has been given: an array of callbacks. */
+#define MP_ATEXIT_COUNT(state) ((state)->ncallbacks)
+enum { MP_ATEXIT_IS_LIST = 0 };
 
-#include "py/cpython/callbacks_312.h"
+#define MP_SIGNAL_HANDLER(number) ((PyObject *)_PyRuntime.signals.handlers[number].func._value)
 
 #endif

@@ -1,12 +1,8 @@
-/* What the interpreter itself holds, CPython 3.13 and later. */
-#ifndef MP_INTERPRETER_H
-#define MP_INTERPRETER_H
+/* internals: what only the internal headers of CPython 3.14 and later know. For interpreter.h. */
+#ifndef MP_INTERNALS_H
+#define MP_INTERNALS_H
 
-#include "py/cpython/compat.h"
-
-#ifndef Py_BUILD_CORE
-#define Py_BUILD_CORE 1
-#endif
+#include <internal/pycore_instruments.h>
 #include <internal/pycore_interp.h>
 #include <internal/pycore_runtime.h>
 
@@ -18,8 +14,10 @@
 #define MP_THREAD_END(thread) NULL
 #define MP_CURRENT_ERROR current_exception
 
-#define mp_signal_handler(number) (_PyRuntime.signals.handlers[number].func)
+/* What atexit.register has been given: a list. */
+#define MP_ATEXIT_COUNT(state) 0
+enum { MP_ATEXIT_IS_LIST = 1 };
 
-#include "py/cpython/callbacks_312.h"
+#define MP_SIGNAL_HANDLER(number) (_PyRuntime.signals.handlers[number].func)
 
 #endif
