@@ -6,9 +6,10 @@
 #include <string.h>
 #include <structmember.h>
 
-#include "py/lines/activations.h"
 #include "py/alloc/hook.h"
+#include "py/lines/activations.h"
 #include "py/lines/events.h"
+#include "py/lines/selection.h"
 
 /* ---- callbacks: called by the interpreter, in the frame that they concern ------------------ */
 
@@ -46,7 +47,7 @@ on_resume(PyObject *Py_UNUSED(callback), PyObject *const *args, size_t Py_UNUSED
           PyObject *Py_UNUSED(names))
 {
     const PyCodeObject *code = (const PyCodeObject *)args[0];
-    struct mp_thread *self = mp_lines_may_select(code) ? begin_event(args[1]) : NULL;
+    struct mp_thread *self = mp_selection_may_have(code) ? begin_event(args[1]) : NULL;
     if (self)
         mp_activation_resume(self, own_frame(), code);
     Py_RETURN_NONE;
@@ -95,7 +96,7 @@ static PyObject *
 leave(PyObject *const *args, bool suspended)
 {
     const PyCodeObject *code = (const PyCodeObject *)args[0];
-    struct mp_thread *self = mp_lines_may_select(code) ? begin_event(args[1]) : NULL;
+    struct mp_thread *self = mp_selection_may_have(code) ? begin_event(args[1]) : NULL;
     if (self)
         mp_activation_leave(self, own_frame(), suspended);
     Py_RETURN_NONE;
@@ -313,7 +314,7 @@ mp_line_events_watch(PyCodeObject *code)
 void
 mp_line_events_unwatch(PyCodeObject *code)
 {
-    if (!mp_lines_is_selected(code) && CALL("set_local_events", "iOi", tool, code, 0))
+    if (!mp_selection_has(code) && CALL("set_local_events", "iOi", tool, code, 0))
         PyErr_WriteUnraisable((PyObject *)code);
     if (--watched == 0)
         close_tool();

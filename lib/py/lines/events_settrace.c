@@ -15,9 +15,10 @@
 
 #include <pthread.h>
 
-#include "py/lines/activations.h"
 #include "py/alloc/hook.h"
+#include "py/lines/activations.h"
 #include "py/lines/events.h"
+#include "py/lines/selection.h"
 
 typedef struct _PyInterpreterFrame frame_t;
 
@@ -151,7 +152,7 @@ eval_frame(PyThreadState *tstate, frame_t *frame, int throwing)
                         "no C stack left (memprof's line profiler takes some for each call)");
         return NULL;
     }
-    if (MP_LIKELY(!mp_lines_may_select(code)) || tstate->tracing ||
+    if (MP_LIKELY(!mp_selection_may_have(code)) || tstate->tracing ||
         atomic_load_explicit(&self->guard, memory_order_relaxed) != self->idle)
         return run_other(tstate, frame, throwing);
     const int makes_generator = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR;
