@@ -36,7 +36,8 @@ class Picture:
 
     def bar(self, x: float, y: float, width: float, height: float, fill: str) -> None:
         self.shapes.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{height}" fill="{fill}"/>'
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{height}" '
+            f'fill="{fill}"/>'
         )
 
     def title(self, words: str) -> None:

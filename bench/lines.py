@@ -2,11 +2,11 @@
 
     python bench/lines.py [--rounds 7] [--iterations 200000] [--output FILE]
 
-Method: one process, CPU time (time.process_time), the variants in turns within each round, the least
-of all rounds of each, differences and ratios of those. memory_profiler, which is thousands of times
-slower, runs a fiftieth of the iterations once per round of three. Also: code that is not selected
-while another function is profiled, %memit's number for an allocation of known size, and how far
-a million known allocations are from what their line is charged with. Prints a table with
+Method: one process, CPU time (time.process_time), the variants in turns within each round, the
+least of all rounds of each, differences and ratios of those. memory_profiler, which is thousands
+of times slower, runs a fiftieth of the iterations once per round of three. Also: code that is not
+selected while another function is profiled, %memit's number for an allocation of known size, and
+how far a million known allocations are from what their line is charged with. Prints a table with
 the targets; exit status 1 when one of memprof's is missed.
 """
 

@@ -46,7 +46,7 @@ trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
     return chained ? chained(object, frame, what, arg) : 0;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------ */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 /* What the thread is traced with. */
 struct tracing {
@@ -164,7 +164,7 @@ eval_frame(PyThreadState *tstate, frame_t *frame, int throwing)
                     : run_other(tstate, frame, throwing);
 }
 
-/* ---- in and out --------------------------------------------------------------------------------- */
+/* ---- in and out ------------------------------------------------------------------------------ */
 
 int
 mp_line_events_watch(PyCodeObject *code)

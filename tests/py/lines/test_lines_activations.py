@@ -6,7 +6,7 @@ import threading
 import pytest
 from lines_helpers import MB, SLACK, check, marked, profiling
 
-# ---- several activations ----------------------------------------------------------------------------
+# ---- several activations -------------------------------------------------------------------------
 
 
 def test_nested_profiled_functions_hand_their_peak_up():

@@ -118,7 +118,7 @@ def test_what_is_freed_elsewhere_is_not_freed_again():
 
 @pauses
 def test_blocks_of_other_sizes_at_known_addresses():
-    """Large blocks are followed while the hooks are out; small ones take the place of their like."""
+    """Large blocks are followed while the hooks are out; small ones take their like's place."""
 
     def makes():
         return bytearray(4 * MB), [bytes([i % 256]) * (i % 480) for i in range(20_000)]
