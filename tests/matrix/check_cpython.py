@@ -194,7 +194,7 @@ class Comparison:
         if not plain.tests:
             found, unsteady = {}, []
         self.tests += len(plain.tests)
-        self.show(name, plain, traced, found, reasons, unsteady)
+        self.show(name, plain, traced, found=found, reasons=reasons, unsteady=unsteady)
 
     def reason(self, name: str, test: str, found: dict[str, str]) -> str | None:
         """Why it may differ. A module's status may when all else that differs may."""
@@ -205,7 +205,7 @@ class Comparison:
         full = f"{name}.{test}" if test == "status" else test
         return next((r for p, r in self.excepted.items() if fnmatch.fnmatchcase(full, p)), None)
 
-    def show(self, name, plain, traced, found, reasons, unsteady) -> None:
+    def show(self, name, plain, traced, *, found, reasons, unsteady) -> None:
         bad = [test for test in found if not reasons[test]]
         self.bad += len(bad)
         times = f"{plain.seconds:4.0f} s {traced.seconds:4.0f} s"

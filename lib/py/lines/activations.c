@@ -314,20 +314,22 @@ mp_activation_line(struct mp_thread *self, const char *frame, const PyCodeObject
 }
 
 bool
-mp_activation_jump(struct mp_thread *self, const char *frame, PyCodeObject *code, int from, int to)
+mp_activation_jump(struct mp_thread *self, const char *frame, PyCodeObject *code,
+                   struct mp_jump jump)
 {
+    assert(jump.to < jump.from);
     if (!mp_activation_is_top(self, frame) && !uncover(self, frame))
         return true;
     struct activations *all = self->activations;
     struct activation *top = &all->stack[all->count - 1];
-    if (MP_UNLIKELY(top->loop != from)) {
-        if (PyCode_Addr2Line(code, from) != PyCode_Addr2Line(code, to))
+    if (MP_UNLIKELY(top->loop != jump.from)) {
+        if (PyCode_Addr2Line(code, jump.from) != PyCode_Addr2Line(code, jump.to))
             return false;
-        top->loop = from;
+        top->loop = jump.from;
     }
     /* an event of the line at the jump's target goes on with it */
     const uintptr_t before_target =
-        mp_code_start((const PyCodeObject *)code, mp_frame_ip(frame)) + (uintptr_t)to - 1;
+        mp_code_start((const PyCodeObject *)code, mp_frame_ip(frame)) + (uintptr_t)jump.to - 1;
     for (struct activation *it = top; it >= all->stack && it->frame == frame; it--)
         if (is_valid(it) && it->slot) {
             struct mp_line_slot *slot = it->slot;

@@ -41,10 +41,14 @@ bool mp_activation_resume(struct mp_thread *self, const char *frame, const PyCod
 void mp_activation_line(struct mp_thread *self, const char *frame, const PyCodeObject *code,
                         int line);
 
-/* A jump back, by offsets in the code, for versions that tell of them: where both ends are on the
- * same line, the line begins again. False when they are not. */
-bool mp_activation_jump(struct mp_thread *self, const char *frame, PyCodeObject *code, int from,
-                        int to);
+struct mp_jump {
+    int from, to; /* offsets in the code */
+};
+
+/* A jump back, for versions that tell of them: where both ends are on the same line, the line
+ * begins again. False when they are not. */
+bool mp_activation_jump(struct mp_thread *self, const char *frame, PyCodeObject *code,
+                        struct mp_jump jump);
 
 /* What was allocated since the innermost activation has begun is not the program's. */
 void mp_activation_rebase(struct mp_thread *self);

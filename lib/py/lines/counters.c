@@ -12,7 +12,8 @@ get(const mp_number *it)
 static size_t
 block_size(const struct mp_lines *lines)
 {
-    return sizeof(struct mp_line_block) + (size_t)lines->options.count * sizeof(struct mp_line_slot);
+    const size_t count = (size_t)lines->options.count;
+    return sizeof(struct mp_line_block) + count * sizeof(struct mp_line_slot);
 }
 
 struct mp_lines *
@@ -70,7 +71,8 @@ mp_lines_read(const struct mp_lines *lines, int line, struct mp_line *sum)
     *sum = (struct mp_line){.level = INT64_MIN};
     if (index < 0 || index >= lines->options.count)
         return false;
-    for (const struct mp_line_block *block = atomic_load(&lines->blocks); block; block = block->next) {
+    const struct mp_line_block *block = atomic_load(&lines->blocks);
+    for (; block; block = block->next) {
         const struct mp_line_slot *slot = &block->slots[index];
         sum->hits += get(&slot->hits);
         sum->allocated += get(&slot->allocated);

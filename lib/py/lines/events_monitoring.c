@@ -19,7 +19,9 @@ static inline struct mp_thread *
 begin_event(const PyObject *number)
 {
     struct mp_thread *self = mp_thread_self();
-    if (MP_UNLIKELY(!self || atomic_load_explicit(&self->guard, memory_order_relaxed) != self->idle))
+    if (MP_UNLIKELY(!self))
+        return NULL;
+    if (MP_UNLIKELY(atomic_load_explicit(&self->guard, memory_order_relaxed) != self->idle))
         return NULL;
     if (MP_UNLIKELY(self->meter.last == (uintptr_t)number || self->idle == MP_GUARD_FREE))
         mp_hook_disown(self, (uintptr_t)number);
@@ -85,9 +87,10 @@ on_jump(PyObject *Py_UNUSED(callback), PyObject *const *args, size_t Py_UNUSED(c
         PyObject *Py_UNUSED(names))
 {
     const long from = PyLong_AsLong(args[1]), to = PyLong_AsLong(args[2]);
+    const struct mp_jump jump = {(int)from, (int)to};
     struct mp_thread *self = to < from ? begin_jump(args[1], args[2]) : NULL;
-    if (to > from || (self && !mp_activation_jump(self, own_frame(), (PyCodeObject *)args[0],
-                                                  (int)from, (int)to)))
+    if (to > from ||
+        (self && !mp_activation_jump(self, own_frame(), (PyCodeObject *)args[0], jump)))
         return Py_NewRef(disable);
     Py_RETURN_NONE;
 }

@@ -5,8 +5,8 @@
  * With such a function set, 3.11 inlines no call. Nothing else tells of the calls of chosen code:
  * CALL looks at a function's type and version only, not at `vectorcall`; no instruction in the
  * place of RESUME calls out and leaves the stack as it is, and DO_TRACING is one only while the
- * thread traces. A co_stacksize beyond a chunk of the data stack does (each call then asks
- * the arena allocator), but programs can see it, frame objects grow by 16 KiB, and generators, whose
+ * thread traces. A co_stacksize beyond a chunk of the data stack does (each call then asks the
+ * arena allocator), but programs can see it, frame objects grow by 16 KiB, and generators, whose
  * frames are elsewhere, go unseen. */
 #define _GNU_SOURCE
 #include "py/cpython/compat.h"

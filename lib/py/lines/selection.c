@@ -127,7 +127,8 @@ mp_selection_find(const PyCodeObject *code, struct mp_found *found)
     if (!mp_selection_may_have(code))
         return;
     mp_spin_lock(&lock);
-    for (uint32_t i = buckets[bucket_of(code)]; i && found->count < MP_FOUND_MAX; i = selections[i].next)
+    uint32_t i = buckets[bucket_of(code)];
+    for (; i && found->count < MP_FOUND_MAX; i = selections[i].next)
         if (selections[i].code == code) {
             assert(selections[i].lines->references > 0);
             found->is_part[found->count] = selections[i].is_part;

@@ -258,6 +258,14 @@ def test_a_child_of_a_thread_in_a_selected_function_pauses(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+# Runs the program on stdin, whose lines have a source.
+WITH_SOURCE = (
+    "import linecache, sys; source = sys.stdin.read();"
+    "linecache.cache['<it>'] = len(source), None, source.splitlines(True), '<it>';"
+    "exec(compile(source, '<it>', 'exec'))"
+)
+
+
 @pytest.mark.parametrize("allocator", ["malloc", "debug", "pymalloc_debug"])
 def test_other_allocators_of_python(allocator):
     """Where a large block is none of RAW the hooks stay in."""
@@ -289,13 +297,7 @@ def test_other_allocators_of_python(allocator):
         assert _core.check() is None
     """
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import linecache, sys; source = sys.stdin.read();"
-            "linecache.cache['<it>'] = len(source), None, source.splitlines(True), '<it>';"
-            "exec(compile(source, '<it>', 'exec'))",
-        ],
+        [sys.executable, "-c", WITH_SOURCE],
         input=program,
         capture_output=True,
         text=True,
