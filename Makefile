@@ -69,7 +69,7 @@ check: setup                ## cmocka and pytest suites
 $(VENV)/ready: pyproject.toml pymod/build_ext.py
 	test -x $(VENV_PYTHON) || $(PYTHON) -m venv $(VENV)
 	$(VENV_PYTHON) -m pip install -q --disable-pip-version-check 'setuptools>=77' wheel
-	$(VENV_PYTHON) -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[test]'
+	$(VENV_PYTHON) -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[test,lint]'
 	touch $@
 
 $O/%.o: %.c $(HEADERS)
@@ -155,8 +155,10 @@ check-py: ext               ## pytest suite only
 	  echo "once more, only what failed:"; \
 	  $(VENV_PYTHON) -m pytest tests/py -q --last-failed --last-failed-no-failures none; }
 
-lint:                       ## dependency law, header checks, sizes
+lint: $(VENV)/ready         ## laws between rooms, sizes, headers alone, Python's formatter and linter
 	@$(PYTHON) tests/lint/house.py
+	@$(VENV_PYTHON) -m ruff check --quiet
+	@$(VENV_PYTHON) -m ruff format --check
 	@for h in $(filter lib/%.h include/memprof/memprof.h,$(filter-out lib/py/%,$(HEADERS))); do \
 	  $(CC) -std=c11 -fsyntax-only -Wall -Iinclude -Ilib -x c $$h || exit 1; done
 

@@ -24,6 +24,7 @@ class Picture:
         x: float,
         y: float,
         words: str,
+        *,
         anchor: str = "start",
         size: int = 12,
         weight: str = "normal",
@@ -34,9 +35,10 @@ class Picture:
             f'text-anchor="{anchor}" fill="{fill}">{escape(words)}</text>'
         )
 
-    def bar(self, x: float, y: float, width: float, height: float, fill: str) -> None:
+    def bar(self, x: float, y: float, width: float, height: float, *, fill: str) -> None:
         self.shapes.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{height}" fill="{fill}"/>'
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{height}" '
+            f'fill="{fill}"/>'
         )
 
     def title(self, words: str) -> None:
@@ -85,11 +87,11 @@ def draw_tools(picture: Picture, totals: dict, title: str) -> None:
             LEFT - 8,
             picture.y + 14,
             TOOLS[name].title,
-            "end",
+            anchor="end",
             weight="bold" if name == "memprof" else "normal",
         )
-        picture.bar(LEFT, picture.y + 3, worst * scale, ROW - 8, WORST)
-        picture.bar(LEFT, picture.y + 3, mean * scale, ROW - 8, fill)
+        picture.bar(LEFT, picture.y + 3, worst * scale, ROW - 8, fill=WORST)
+        picture.bar(LEFT, picture.y + 3, mean * scale, ROW - 8, fill=fill)
         picture.text(
             LEFT + worst * scale + 5,
             picture.y + 14,
@@ -113,7 +115,7 @@ def draw_benchmarks(picture: Picture, benchmarks: dict) -> None:
     scale = (WIDTH - LEFT - RIGHT) / longest
     for name, one in sorted(ratios.items(), key=lambda item: -item[1]["ratio"]):
         width = max(one["ratio"] - 1, 0) * scale
-        picture.text(LEFT - 8, picture.y + 11, name, "end", size=11)
-        picture.bar(LEFT, picture.y + 2, width, THIN - 4, OURS)
+        picture.text(LEFT - 8, picture.y + 11, name, anchor="end", size=11)
+        picture.bar(LEFT, picture.y + 2, width, THIN - 4, fill=OURS)
         picture.text(LEFT + width + 5, picture.y + 11, f"{one['ratio']:.2f}", size=10)
         picture.y += THIN

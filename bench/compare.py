@@ -73,7 +73,7 @@ def summaries(old: object, new: object, path: str = "") -> Iterator[Change]:
 
 
 def sizes(old: dict, new: dict, tool: str) -> Iterator[Change]:
-    """Peak RSS against the bare interpreter, and profile files: the same in each run but for 1 %."""
+    """Peak RSS against the bare interpreter, and profile files: within 1 % in each run."""
     before, after = (one["costs"].get("memory", {}) for one in (old, new))
     for count in before.keys() & after.keys():
         for kind in before[count].keys() & after[count].keys():

@@ -178,7 +178,8 @@ def profiles(environment: Environment, settings: argparse.Namespace) -> dict:
 
 def threads(environment: Environment, settings: argparse.Namespace) -> dict:
     """Blocks per second by number of threads and tool; the runs take turns."""
-    rates = in_turns(environment, settings, "threads", "rate", THREADS, settings.loops)
+    how = {"what": "rate", "arguments": THREADS, "loops": settings.loops}
+    rates = in_turns(environment, settings, "threads", **how)
     for tool, by_count in rates.items():
         say(
             f"threads: {tool}: "
@@ -191,7 +192,8 @@ def threads(environment: Environment, settings: argparse.Namespace) -> dict:
 
 def depth(environment: Environment, settings: argparse.Namespace) -> dict:
     """Seconds per block by depth of the call stack and tool; the runs take turns."""
-    found = in_turns(environment, settings, "depth", "block", DEPTHS, settings.loops // 4)
+    how = {"what": "block", "arguments": DEPTHS, "loops": settings.loops // 4}
+    found = in_turns(environment, settings, "depth", **how)
     for tool, by_depth in found.items():
         say(
             f"depth: {tool}: "
@@ -204,6 +206,7 @@ def in_turns(
     environment: Environment,
     settings: argparse.Namespace,
     program: str,
+    *,
     what: str,
     arguments: tuple[int, ...],
     loops: int,

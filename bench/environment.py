@@ -1,4 +1,4 @@
-"""A virtual environment for benchmarks: memprof of this tree, pyperformance and the other profilers.
+"""A virtual environment for benchmarks: memprof of this tree, pyperformance, other profilers.
 
 It belongs to the interpreter that runs this file, and is kept in build/ (bench-venv-3.14 and so
 on). What does not install is left out of the benchmarks with one line that says why.

@@ -1,10 +1,10 @@
 """The object graph of five million objects: seconds, and scratch memory for each object.
 
-``python bench/heap.py [MILLIONS] [--traced]``, 5 by default. Objects are a mix of instances, dicts, lists,
-tuples and strings that refer to each other. Measured: the pass alone (``heap()``), the pass with
-paths, holders and retained size of 100,000 objects (``who_holds``), the pass with the dominators
-of all objects, and what the process had
-resident at most beyond what it had before, divided by the number of objects.
+``python bench/heap.py [MILLIONS] [--traced]``, 5 by default. Objects are a mix of instances,
+dicts, lists, tuples and strings that refer to each other. Measured: the pass alone (``heap()``),
+the pass with paths, holders and retained size of 100,000 objects (``who_holds``), the pass with the
+dominators of all objects, and what the process had resident at most beyond what it had before,
+divided by the number of objects.
 """
 
 from __future__ import annotations

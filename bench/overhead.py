@@ -15,7 +15,7 @@ FAR = 8  # a tool that slows a benchmark more than this is measured in one round
 
 
 def measure(
-    environment: Environment, names: list[str], tools: list[str], rounds: int, target: float
+    environment: Environment, names: list[str], tools: list[str], *, rounds: int, target: float
 ) -> dict:
     """All results. `target`: seconds of one value on the bare interpreter."""
     began = time.monotonic()
@@ -28,7 +28,8 @@ def measure(
     failures: dict[str, dict[str, str]] = {benchmark.name: {} for benchmark in benchmarks}
     for number in range(1, rounds + 1):
         for index, benchmark in enumerate(benchmarks, 1):
-            one_round(benchmark, number, tools, seconds[benchmark.name], failures[benchmark.name])
+            name = benchmark.name
+            one_round(benchmark, number, tools, seconds=seconds[name], failures=failures[name])
             progress(
                 benchmark,
                 f"round {number}/{rounds} {index}/{len(benchmarks)}",
@@ -73,6 +74,7 @@ def one_round(
     benchmark: Benchmark,
     number: int,
     tools: list[str],
+    *,
     seconds: dict[str, list[list[float]]],
     failures: dict[str, str],
 ) -> None:

@@ -58,13 +58,13 @@ def costs_of(document: dict) -> list[str]:
 def page(documents: list[dict]) -> str:
     """All numbers, for bench/RESULTS.md."""
     texts = [
-        "# Results\n\nMade by `bench/report.py --publish`; the method is in [`README.md`](README.md).",
+        "# Results\n\nMade by `bench/report.py --publish`; the method is in "
+        "[`README.md`](README.md).",
         targets(documents),
     ]
     for document in documents:
-        texts.append(
-            f"## CPython {document['where']['python']}\n\n{tables.heading(document)} {document['date']}."
-        )
+        version, heading = document["where"]["python"], tables.heading(document)
+        texts.append(f"## CPython {version}\n\n{heading} {document['date']}.")
         if document.get("overhead", {}).get("totals"):
             texts += [tables.overhead_by_tool(document), tables.overhead_by_benchmark(document)]
         texts += costs_of(document)

@@ -65,7 +65,11 @@ def run_overhead(environment: Environment, settings: argparse.Namespace) -> dict
         and (not (package := TOOLS[name].package) or environment.add(package))
     ]
     return overhead.measure(
-        environment, settings.benchmarks, tools, settings.rounds, settings.seconds
+        environment,
+        settings.benchmarks,
+        tools,
+        rounds=settings.rounds,
+        target=settings.seconds,
     )
 
 

@@ -22,7 +22,9 @@ def ratio(rounds: list[list[float]], bare: list[list[float]]) -> dict[str, float
     """Of the medians over all values, with the spread of the ratios of single rounds."""
     everything = statistics.median(value for values in rounds for value in values)
     base = statistics.median(value for values in bare for value in values)
-    single = [statistics.median(a) / statistics.median(b) for a, b in zip(rounds, bare)]
+    single = [
+        statistics.median(a) / statistics.median(b) for a, b in zip(rounds, bare, strict=True)
+    ]
     return {"ratio": round(everything / base, 4), "spread": round(spread(single), 4)}
 
 

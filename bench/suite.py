@@ -95,7 +95,7 @@ class Benchmark:
             ]
             for bench in document["benchmarks"]
         ]
-        return [sum(values) for values in zip(*runs)]
+        return [sum(values) for values in zip(*runs, strict=True)]
 
     def calibrate(self, target: float) -> None:
         """Find the number of loops that takes about `target` seconds on the bare interpreter."""

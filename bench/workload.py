@@ -117,7 +117,7 @@ class Point:
 
 def points():
     many = [Point(i) for i in range(1500)]
-    for one, other in zip(many, many[1:]):
+    for one, other in zip(many, many[1:], strict=False):
         one.sum(other)
 
 

@@ -209,7 +209,7 @@ memprof_move(unsigned int domain, uintptr_t old_address, uintptr_t new_address, 
     return status;
 }
 
-/* ---- snapshots --------------------------------------------------------------------------------- */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 int
 memprof_snapshot_take(memprof_snapshot **snapshot)
@@ -239,7 +239,7 @@ memprof_snapshot_read(const char *path, memprof_snapshot **snapshot, const char 
     return mp_profile_read(path, snapshot, why);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------ */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 struct mp_rows {
     struct mp_diff diff; /* a group is a difference from nothing */

@@ -117,7 +117,7 @@ fill_facts(struct mp_facts *facts)
     }
 }
 
-/* ---- rows and series --------------------------------------------------------------------------- */
+/* ---- rows and series ------------------------------------------------------------------------- */
 
 /* A block that is freed in another lane while its site is added up makes it negative. */
 static void

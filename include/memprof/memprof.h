@@ -138,7 +138,7 @@ MEMPROF_API int memprof_snapshot_write(const memprof_snapshot *snapshot, const c
 MEMPROF_API int memprof_snapshot_read(const char *path, memprof_snapshot **snapshot,
                                       const char **why);
 
-/* ---- Rows: a snapshot grouped, or the difference of two ---------------------------------------- */
+/* ---- Rows: a snapshot grouped, or the difference of two -------------------------------------- */
 
 typedef enum { MEMPROF_BY_LINE, MEMPROF_BY_FILE, MEMPROF_BY_FUNCTION, MEMPROF_BY_STACK } memprof_by;
 typedef enum { MEMPROF_LIVE, MEMPROF_PEAK, MEMPROF_TOTAL } memprof_metric;

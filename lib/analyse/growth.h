@@ -12,12 +12,12 @@
  *
  * The rule. The first fifth of the run is warm-up (for what begins later,
  * but in the first half: the first fifth of its own time). The rest is cut into eight
- * windows of as many checkpoints each (they are evenly spaced), and of each window only the lowest level counts, so that what
- * comes and goes within a window (buffers, caches that are emptied, garbage that
- * waits for the collector) is not seen as growth. STEADY needs a rise from window
- * to window in most of them, some of it in the last third, no fall of more than a
- * tenth of the growth, and half of the growth alive at the end, which the caller
- * measures after the program and a collection are over.
+ * windows of as many checkpoints each (they are evenly spaced), and of each window only the
+ * lowest level counts, so that what comes and goes within a window (buffers, caches that are
+ * emptied, garbage that waits for the collector) is not seen as growth. STEADY needs a rise from
+ * window to window in most of them, some of it in the last third, no fall of more than a tenth of
+ * the growth, and half of the growth alive at the end, which the caller measures after the
+ * program and a collection are over.
  *
  * And it must not level off. A bounded thing (a cache that fills up) loses the same part
  * of its pace in equal times. Growth that keeps half of its pace from the first half of what
@@ -48,9 +48,9 @@ enum mp_verdict {
 enum {
     MP_GROWTH_CHECKPOINTS = 12,     /* fewer: too short to judge */
     MP_GROWTH_WINDOWS = 8,
-    MP_GROWTH_SLOWER = 50,          /* percent: growth that has so much of its pace left levels off */
-    MP_GROWTH_MORE = 120,           /* percent of a bounded thing's pace: beyond it growth goes on */
-    MP_GROWTH_MANY = 8,             /* so many blocks more: what levels off is told by their number */
+    MP_GROWTH_SLOWER = 50,          /* percent: growth with so much of its pace left levels off */
+    MP_GROWTH_MORE = 120,           /* percent of a bounded thing's pace: more goes on */
+    MP_GROWTH_MANY = 8,             /* so many blocks more: their number tells what levels off */
     MP_GROWTH_STEPS = 4,            /* fewer lasting rises say nothing */
     MP_GROWTH_PACE = 3,             /* fastest by slowest of regular steps */
     MP_GROWTH_BYTES = 1024,         /* less growth than this is not worth a report */

@@ -13,7 +13,7 @@
  *     1. mp_tracer.life            start, stop and clear of the trace
  *     2. mp_tracer.reserve_lock    tallies of threads that get no memory for theirs
  *     3. mp_tracer.side.lock       the side table
- *     4. of py/lines/counters.c    which code is selected for line profiles
+ *     4. of py/lines/selection.c   which code is selected for line profiles
  *     5. of py/lines/suspended.c   generators between two resumptions
  */
 #ifndef MP_THREAD_H

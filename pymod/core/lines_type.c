@@ -5,6 +5,7 @@
 #include "py/lines/activations.h"
 #include "py/alloc/hook.h"
 #include "py/lines/events.h"
+#include "py/lines/selection.h"
 #include "record/watch.h"
 
 struct lines_object {
@@ -55,7 +56,7 @@ deselect(struct lines_object *self)
     struct mp_thread *thread = mp_thread_self();
     if (!codes)
         return;
-    mp_lines_deselect(self->lines);
+    mp_selection_remove(self->lines);
     if (thread)
         mp_activation_close(thread, self->lines);
     for (Py_ssize_t i = 0; i < self->watched; i++)
@@ -85,7 +86,7 @@ select_code(struct lines_object *self, PyObject *pair)
 {
     PyCodeObject *code = (PyCodeObject *)PyTuple_GET_ITEM(pair, 0);
     const int is_part = PyObject_IsTrue(PyTuple_GET_ITEM(pair, 1));
-    if (mp_lines_select(self->lines, code, is_part == 1) != MP_OK) {
+    if (mp_selection_add(self->lines, code, is_part == 1) != MP_OK) {
         PyErr_NoMemory();
         return -1;
     }

@@ -146,14 +146,18 @@ static uint64_t logarithm(double times, size_t i, size_t n)
 static uint64_t logarithm_4(size_t i, size_t n) { return logarithm(4, i, n); }
 static uint64_t logarithm_30(size_t i, size_t n) { return logarithm(30, i, n); }
 
-/* As many objects in each part of the run, in a table that was last made larger before its middle. */
+/* As many objects in each part of the run, in a table that was made larger before its middle. */
 static uint64_t steady_number(size_t i, size_t n) { return objects(part_of(i, n)) / 100; }
 static uint64_t with_their_table(size_t i, size_t n)
 {
     return objects(part_of(i, n)) + (part_of(i, n) < 0.45 ? 100000 : 1000000);
 }
 
-static uint64_t fills(double times, size_t i, size_t n) { return objects(1 - exp(-times * part_of(i, n))); }
+static uint64_t fills(double times, size_t i, size_t n)
+{
+    return objects(1 - exp(-times * part_of(i, n)));
+}
+
 static uint64_t fills_3(size_t i, size_t n) { return fills(3, i, n); }
 static uint64_t fills_4(size_t i, size_t n) { return fills(4, i, n); }
 static uint64_t fills_8(size_t i, size_t n) { return fills(8, i, n); }

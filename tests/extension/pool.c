@@ -147,7 +147,7 @@ ext_move(PyObject *Py_UNUSED(module), PyObject *args)
         memprof_ext_move(domain, (uintptr_t)from, (uintptr_t)to, (size_t)size));
 }
 
-/* ---- from threads without the GIL -------------------------------------------------------------- */
+/* ---- from threads without the GIL ------------------------------------------------------------ */
 
 struct storm {
     unsigned int domain;

@@ -20,3 +20,10 @@ C_ROOMS = {
     "py/heap": "graph py/cpython record tables base os",
     "py/lines": "py/alloc py/stack py/cpython record tables base os",
 }
+
+# The header of a .c that has none of its own name.
+HEADERS = {
+    "lib/api.c": "include/memprof/memprof.h",
+    "lib/py/lines/events_monitoring.c": "lib/py/lines/events.h",
+    "lib/py/lines/events_settrace.c": "lib/py/lines/events.h",
+}

@@ -3,10 +3,10 @@
 
     check_cpython.py [--tests LIST] [--minutes N] [--memprof OPTIONS] [PYTHON ...]
 
-LIST is short, middle, usual, all, or names of test modules. Each module runs twice in processes of its
-own, as `python -m test -v NAME` and as `python -m memprof -q -m test -v NAME`, both at once. A
-module with differences is run once more, one after the other: a test differs when it does so both
-times. A module that does not come to its end plainly is not judged. A row is printed for each.
+LIST is short, middle, usual, all, or names of test modules. Each module runs twice in processes
+of its own, as `python -m test -v NAME` and as `python -m memprof -q -m test -v NAME`, both at once.
+A module with differences is run once more, one after the other: a test differs when it does so
+both times. A module that does not come to its end plainly is not judged. A row is printed for each.
 Exit status 1 when a test differs that .ci/cpython_exceptions does not list.
 """
 
@@ -37,8 +37,8 @@ MIDDLE = (
 )
 USUAL = (
     MIDDLE
-    + """ _interpreters __xxsubinterpreters _xxsubinterpreters array ast audit bdb buffer builtin bytes
-    class code codecs collections compile context copy cprofile dataclasses datetime decimal
+    + """ _interpreters __xxsubinterpreters _xxsubinterpreters array ast audit bdb buffer builtin
+    bytes class code codecs collections compile context copy cprofile dataclasses datetime decimal
     deque descr dis embed enum except_star external_inspection fileio float fractions
     free_threading generator_stop grammar hashlib heapq importlib int io iter largefile
     lazy_import listcomps logging long mailbox memoryio mmap module multiprocessing_forkserver
@@ -194,7 +194,7 @@ class Comparison:
         if not plain.tests:
             found, unsteady = {}, []
         self.tests += len(plain.tests)
-        self.show(name, plain, traced, found, reasons, unsteady)
+        self.show(name, plain, traced, found=found, reasons=reasons, unsteady=unsteady)
 
     def reason(self, name: str, test: str, found: dict[str, str]) -> str | None:
         """Why it may differ. A module's status may when all else that differs may."""
@@ -205,7 +205,7 @@ class Comparison:
         full = f"{name}.{test}" if test == "status" else test
         return next((r for p, r in self.excepted.items() if fnmatch.fnmatchcase(full, p)), None)
 
-    def show(self, name, plain, traced, found, reasons, unsteady) -> None:
+    def show(self, name, plain, traced, *, found, reasons, unsteady) -> None:
         bad = [test for test in found if not reasons[test]]
         self.bad += len(bad)
         times = f"{plain.seconds:4.0f} s {traced.seconds:4.0f} s"
@@ -253,10 +253,8 @@ def check(python: str, options: argparse.Namespace) -> bool:
     comparison = Comparison(subject, options)
     for name in names:
         comparison.compare(name)
-    print(
-        f"{subject.version:9} {len(names)} modules, {comparison.tests} tests, {comparison.bad} different",
-        flush=True,
-    )
+    counts = f"{len(names)} modules, {comparison.tests} tests, {comparison.bad} different"
+    print(f"{subject.version:9} {counts}", flush=True)
     return comparison.bad == 0
 
 
@@ -269,7 +267,8 @@ def main() -> int:
     parser.add_argument("--memprof", default="", help="more options of memprof")
     parser.add_argument("pythons", nargs="*", default=[sys.executable])
     options = parser.parse_args()
-    return 0 if all([check(python, options) for python in options.pythons]) else 1
+    verdicts = [check(python, options) for python in options.pythons]
+    return 0 if all(verdicts) else 1
 
 
 if __name__ == "__main__":

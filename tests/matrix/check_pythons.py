@@ -39,7 +39,8 @@ MINUTES = 20  # for the suite on one interpreter
 PROVIDE_MINUTES = 25
 AT_MOST_AGAIN = 20  # tests that are run once more; more that fail are no accident
 ASK = """import sys, sysconfig
-print(".".join(map(str, sys.version_info[:3])) + ("t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""))"""
+threads = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+print(".".join(map(str, sys.version_info[:3])) + threads)"""
 # An interpreter may be a script that enters another root folder: what runs in the virtual
 # environment must be started from inside.
 INSIDE = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
@@ -97,7 +98,7 @@ def provide() -> tuple[list[str], str]:
 
 
 def why_not(version: str, said: str) -> str:
-    """Why tests/matrix/pythons has not provided a version: the last that it said of it, or at all."""
+    """Why tests/matrix/pythons has not provided a version: the last it said of it, or at all."""
     lines = [line for line in said.splitlines() if not line.startswith(" ")] or ["nothing was said"]
     about = [line for line in lines if version.rstrip("t") in line and "no " in line]
     return "not available: " + (about or lines)[-1].removeprefix("pythons: ")

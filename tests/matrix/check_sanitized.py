@@ -27,7 +27,8 @@ KINDS = {
 OPTIONS = {
     "asan": "detect_leaks=0:allocator_may_return_null=1:handle_segv=0:handle_abort=0",
     "ubsan": "print_stacktrace=1:halt_on_error=1",
-    "tsan": "halt_on_error=0:report_signal_unsafe=0:history_size=4:handle_segv=0:die_after_fork=0:exitcode=0",
+    "tsan": "halt_on_error=0:report_signal_unsafe=0:history_size=4:handle_segv=0:die_after_fork=0"
+    ":exitcode=0",
 }
 SHORT = [
     "test_coexistence",
@@ -49,7 +50,10 @@ LEFT_OUT = {
 }
 # Tests of the rest: RLIMIT_AS is below what sanitizers reserve, preloading is the sanitizer's,
 # and a crash is reported by it.
-NOT = "not exhausted and not without_memory and not preload and not headers and not faulthandler and not malloc"
+NOT = (
+    "not exhausted and not without_memory and not preload and not headers and not faulthandler"
+    " and not malloc"
+)
 
 
 def find_test(name: str) -> str:

@@ -1,5 +1,5 @@
-"""Programs that leak nothing: ``memprof --leaks --every 10 clean.py NAME``. Each function whose name
-begins with ``clean_`` does 600 marked units of work; seeded.py has those that leak."""
+"""Programs that leak nothing: ``memprof --leaks --every 10 clean.py NAME``. Each function whose
+name begins with ``clean_`` does 600 marked units of work; seeded.py has those that leak."""
 
 import collections
 import functools

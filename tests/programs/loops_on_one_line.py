@@ -1,4 +1,4 @@
-"""Loops that lie on one line, which no formatter may touch. Each marked line is known by its mark."""
+"""Loops that lie on one line, which no formatter may touch. Marked lines are known by it."""
 
 
 def loops(n):

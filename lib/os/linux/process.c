@@ -187,7 +187,7 @@ parent_of(const char *pid)
     if (!read_file(path, text, sizeof text))
         return -1;
     const char *after_name = strrchr(text, ')');
-    return after_name && strlen(after_name) > 4 ? atoi(after_name + 4) : -1;
+    return after_name && strlen(after_name) > 4 ? (int)strtol(after_name + 4, NULL, 10) : -1;
 }
 
 struct process {
@@ -213,7 +213,8 @@ list_processes(struct process *list)
         return 0;
     for (const struct dirent *entry; (entry = readdir(proc)) && count < MAX_PROCESSES;)
         if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-            list[count++] = (struct process){atoi(entry->d_name), parent_of(entry->d_name)};
+            list[count++] = (struct process){(int)strtol(entry->d_name, NULL, 10),
+                                             parent_of(entry->d_name)};
     closedir(proc);
     qsort(list, count, sizeof *list, by_pid);
     return count;

@@ -2,11 +2,13 @@
 
 #include <pthread.h>
 
-#include "py/lines/charging.h"
+#include "base/debug.h"
 #include "py/alloc/hook.h"
 #include "py/cpython/frames.h"
+#include "py/lines/charging.h"
+#include "py/lines/readings.h"
+#include "py/lines/selection.h"
 #include "py/lines/suspended.h"
-
 #include "record/tracer.h"
 
 static struct activations *
@@ -18,22 +20,6 @@ reach_activations(struct mp_thread *self)
 }
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-uint64_t mp_rss_patience;
-
-static void
-set_up(void)
-{
-    mp_rss_patience = mp_ticks_of(MP_RSS_NANOSECONDS);
-}
-
-void
-mp_charging_read_rss(struct reading *reading, const struct mp_lines_options *options)
-{
-    reading->bytes = mp_process_resident(0, options->metric);
-    if (options->children)
-        reading->bytes += mp_process_descendants(0, options->metric);
-    reading->ticks = mp_ticks();
-}
 
 static inline bool
 is_valid(const struct activation *it)
@@ -44,16 +30,25 @@ is_valid(const struct activation *it)
 static void
 pop(struct activations *all)
 {
+    assert(all->count > 0);
     mp_lines_release(all->stack[--all->count].lines);
+}
+
+/* The activation stands on no line any more, and its line is not charged. */
+static void
+step_off(const struct activations *all, struct activation *it)
+{
+    if (it->slot && it->slot->standing == (uint32_t)(it - all->stack) + 1)
+        it->slot->standing = it->outer;
+    it->slot = NULL;
 }
 
 /* Let go of the innermost activation without charging it. */
 static void
 drop(struct activations *all)
 {
-    struct activation *it = &all->stack[all->count - 1];
-    if (it->slot && it->slot->standing == all->count)
-        it->slot->standing = it->outer;
+    assert(all->count > 0);
+    step_off(all, &all->stack[all->count - 1]);
     pop(all);
 }
 
@@ -72,10 +67,10 @@ wake(struct mp_thread *self, struct activations *all)
 {
     if (MP_LIKELY(self->idle == MP_GUARD_METERED))
         return;
+    assert(self->idle == MP_GUARD_FREE);
     while (all->count) /* of an earlier thread with this block */
         drop(all);
-    for (struct reading *it = all->rss[0]; it < all->rss[MP_PROCESS_METRICS]; it++)
-        it->ticks = mp_ticks() - mp_rss_patience;
+    mp_reading_expire(&all->readings);
     if (!mp_tracer_is_active() && mp_activation_starts_trace)
         mp_activation_starts_trace();
     mp_hook_meter(self, true);
@@ -85,6 +80,7 @@ static struct activation *
 push(struct mp_thread *self, const char *frame, struct mp_lines *lines)
 {
     struct activations *all = self->activations;
+    assert(all->count <= all->capacity);
     if (all->count == all->capacity) {
         const uint32_t wanted = all->capacity ? all->capacity * 2 : 32;
         void *grown = mp_mem_grow(all->stack, all->capacity * sizeof *all->stack,
@@ -99,13 +95,20 @@ push(struct mp_thread *self, const char *frame, struct mp_lines *lines)
         return NULL;
     struct activation *it = &all->stack[all->count++];
     const int64_t net = mp_meter_net(&self->meter);
+    assert(block->owner == self);
     atomic_fetch_add(&lines->references, 1);
-    *it = (struct activation){.frame = frame, .ip = mp_frame_ip(frame), .lines = lines,
-                              .slots = block->slots,
-                              .first = lines->options.first, .count = lines->options.count,
-                              .reading = last_reading(all, lines), .entry = net,
-                              .highest = net,
-                              .session = atomic_load(&lines->session)};
+    *it = (struct activation){
+        .frame = frame,
+        .ip = mp_frame_ip(frame),
+        .lines = lines,
+        .slots = block->slots,
+        .first = lines->options.first,
+        .count = lines->options.count,
+        .reading = mp_reading_of(&all->readings, &lines->options),
+        .entry = net,
+        .highest = net,
+        .session = atomic_load(&lines->session),
+    };
     return it;
 }
 
@@ -143,18 +146,11 @@ start(struct mp_thread *self, const char *frame, struct mp_lines *lines, int lin
     struct activation *it = push(self, frame, lines);
     if (!it)
         return NULL;
-    const int64_t rss = rss_now(it->reading, &self->meter, lines);
+    const int64_t rss = mp_reading_now(it->reading, &self->meter, &lines->options);
     begin(all, it, &self->meter, slot_of(it, line));
     int64_t none = -1;
     atomic_compare_exchange_strong(&lines->baseline, &none, rss);
     return it;
-}
-
-static void
-let_go(const struct mp_found *found)
-{
-    for (int i = 0; i < found->count; i++)
-        mp_lines_release(found->lines[i]);
 }
 
 /* ---- events ------------------------------------------------------------------------------- */
@@ -173,13 +169,15 @@ forget_suspended(const char *frame)
 static struct activations *
 prepare(struct mp_thread *self)
 {
-    pthread_once(&once, set_up);
+    assert(self == mp_thread_current);
+    pthread_once(&once, mp_reading_set_up);
     struct activations *all = reach_activations(self);
     if (!all)
         return NULL;
     while (all->count && !is_valid(&all->stack[all->count - 1]))
         drop(all); /* of a profiler that another thread has disabled */
     wake(self, all);
+    assert(self->idle == MP_GUARD_METERED);
     hand_up(all, self->meter.high);
     reset_high(&self->meter);
     return all;
@@ -190,20 +188,21 @@ static bool
 enter_on(struct mp_thread *self, const char *frame, const PyCodeObject *code, int line)
 {
     struct mp_found found;
-    mp_lines_find(code, &found);
+    mp_selection_find(code, &found);
     struct activations *all = found.count ? prepare(self) : NULL;
     for (int i = 0; all && i < found.count; i++) {
         struct activation *it =
             start(self, frame, found.lines[i], line ? line : code->co_firstlineno);
         if (!it || !it->slot)
             continue;
+        assert(line != NO_LINE); /* which has no slot */
         const bool counted = line || !found.is_part[i];
         add(&it->slot->hits, counted);
         if (!line) /* its first line may be that of the call */
             it->ip = counted ? 0 : UINTPTR_MAX;
         raise_to(&it->slot->rss, it->rss);
     }
-    let_go(&found);
+    mp_selection_let_go(&found);
     if (all)
         rest(self, all);
     return all != NULL;
@@ -293,9 +292,7 @@ line_of_many(struct mp_thread *self, const char *frame, const PyCodeObject *code
     for (uint32_t i = all->count; i-- > 0 && all->stack[i].frame == frame;) {
         struct activation *it = &all->stack[i];
         if (!is_valid(it)) { /* nothing was counted for a while */
-            if (it->slot && it->slot->standing == i + 1)
-                it->slot->standing = it->outer;
-            it->slot = NULL;
+            step_off(all, it);
             it->entry = it->highest = mp_meter_net(&self->meter);
             it->session = atomic_load(&it->lines->session);
         }
@@ -318,20 +315,22 @@ mp_activation_line(struct mp_thread *self, const char *frame, const PyCodeObject
 }
 
 bool
-mp_activation_jump(struct mp_thread *self, const char *frame, PyCodeObject *code, int from, int to)
+mp_activation_jump(struct mp_thread *self, const char *frame, PyCodeObject *code,
+                   struct mp_jump jump)
 {
+    assert(jump.to < jump.from);
     if (!mp_activation_is_top(self, frame) && !uncover(self, frame))
         return true;
     struct activations *all = self->activations;
     struct activation *top = &all->stack[all->count - 1];
-    if (MP_UNLIKELY(top->loop != from)) {
-        if (PyCode_Addr2Line(code, from) != PyCode_Addr2Line(code, to))
+    if (MP_UNLIKELY(top->loop != jump.from)) {
+        if (PyCode_Addr2Line(code, jump.from) != PyCode_Addr2Line(code, jump.to))
             return false;
-        top->loop = from;
+        top->loop = jump.from;
     }
     /* an event of the line at the jump's target goes on with it */
     const uintptr_t before_target =
-        mp_code_start((const PyCodeObject *)code, mp_frame_ip(frame)) + (uintptr_t)to - 1;
+        mp_code_start((const PyCodeObject *)code, mp_frame_ip(frame)) + (uintptr_t)jump.to - 1;
     for (struct activation *it = top; it >= all->stack && it->frame == frame; it--)
         if (is_valid(it) && it->slot) {
             struct mp_line_slot *slot = it->slot;
@@ -349,6 +348,7 @@ mp_activation_rebase(struct mp_thread *self)
 {
     const struct mp_meter *meter = &self->meter;
     struct activations *all = self->activations;
+    assert(all && all->count > 0);
     const char *frame = all->stack[all->count - 1].frame;
     for (uint32_t i = all->count; i-- > 0 && all->stack[i].frame == frame;) {
         struct activation *it = &all->stack[i];
@@ -388,11 +388,12 @@ mp_activation_leave(struct mp_thread *self, const char *frame, bool suspended)
             charge(all, it, &self->meter);
             if (suspended)
                 suspend(it, &self->meter);
-        } else
+        } else {
+            step_off(all, it);
             it->highest = mp_meter_net(&self->meter);
+        }
         if (it->highest > highest)
             highest = it->highest;
-        it->slot = NULL;
         pop(all);
     }
     hand_up(all, highest);

@@ -14,24 +14,18 @@
  * Level and peak are those of the thread, from the entry of the activation on; what happens
  * while a generator is suspended is not its own.
  *
- * Resident memory is read at the end of a line if since the last reading in the thread
- * MP_RSS_TRAFFIC bytes were allocated or freed, or MP_RSS_NANOSECONDS have passed: otherwise
- * it cannot have changed by more than that, or than what fits in so short a time. A line that
- * has ended MP_RSS_CALM times without a change is looked at each eighth time only. With the
- * option `every_line` it is read at each end.
+ * Resident memory is read at the end of a line, if it can have changed (readings.h) and the line
+ * is one that changes it (charging.h).
  *
  * All functions concern the calling thread, which is `self`, and its own frames.
  */
 #ifndef MP_ACTIVATIONS_H
 #define MP_ACTIVATIONS_H
 
-#include "py/lines/counters.h"
+#include "py/cpython/compat.h"
 
-enum {
-    MP_RSS_TRAFFIC = 64 * 1024,
-    MP_RSS_NANOSECONDS = 20 * 1000,
-    MP_RSS_CALM = 64,
-};
+#include "py/lines/counters.h"
+#include "record/thread.h"
 
 /* Called when a thread's first activation begins and nothing is traced: begins the trace, or is
  * NULL. Written with the GIL held. */
@@ -47,10 +41,14 @@ bool mp_activation_resume(struct mp_thread *self, const char *frame, const PyCod
 void mp_activation_line(struct mp_thread *self, const char *frame, const PyCodeObject *code,
                         int line);
 
-/* A jump back, by offsets in the code, for versions that tell of them: where both ends are on the
- * same line, the line begins again. False when they are not. */
-bool mp_activation_jump(struct mp_thread *self, const char *frame, PyCodeObject *code, int from,
-                        int to);
+struct mp_jump {
+    int from, to; /* offsets in the code */
+};
+
+/* A jump back, for versions that tell of them: where both ends are on the same line, the line
+ * begins again. False when they are not. */
+bool mp_activation_jump(struct mp_thread *self, const char *frame, PyCodeObject *code,
+                        struct mp_jump jump);
 
 /* What was allocated since the innermost activation has begun is not the program's. */
 void mp_activation_rebase(struct mp_thread *self);

@@ -1,10 +1,15 @@
-/* charging: what a line has allocated goes to its counters. The hot part of activations.c. */
+/* charging: what a line has allocated goes to its counters; the hot part of activations.h.
+ *
+ * A thread's activations are a stack, written by the thread only. Where two of them stand on the
+ * same line, the inner one's share is left out of the outer one's (`outer`, `shared`).
+ */
 #ifndef MP_CHARGING_H
 #define MP_CHARGING_H
 
-#include "py/lines/activations.h"
-
-#include "os/clock.h"
+#include "base/debug.h"
+#include "py/lines/counters.h"
+#include "py/lines/readings.h"
+#include "record/thread.h"
 
 static inline void
 add(mp_number *it, int64_t amount)
@@ -32,7 +37,7 @@ struct activation {
     struct mp_line_slot *slots; /* of the thread, the first one is for the line `first` */
     int first, count;
     int loop;                   /* offset of a jump to the same line; 0: not known */
-    struct reading *reading;    /* of resident memory, as `lines` wants it */
+    struct mp_reading *reading; /* of resident memory, as `lines` wants it */
     struct mp_line_slot *slot;  /* the line it stands on; NULL: none that is counted */
     int64_t entry;              /* the thread's level when it began */
     int64_t allocated, freed, rss; /* when the line began */
@@ -47,60 +52,37 @@ struct activation {
 struct activations {
     struct activation *stack;
     uint32_t count, capacity;
-    struct reading {
-        int64_t bytes;
-        int64_t traffic; /* of the meter, at the last reading */
-        uint64_t ticks;
-    } rss[MP_PROCESS_METRICS][2]; /* [1]: with that of child processes */
+    struct mp_readings readings;
 };
 
-static inline struct reading *
-last_reading(struct activations *all, const struct mp_lines *lines)
-{
-    return &all->rss[lines->options.metric][lines->options.children];
-}
+/* Times that a line has ended without a change of resident memory, after which it is looked at
+ * each eighth time only. */
+enum { MP_CHARGING_CALM = 64 };
 
-/* Ticks after which resident memory is read again. */
-extern uint64_t mp_rss_patience;
-
-/* Slow path of rss_now. */
-void mp_charging_read_rss(struct reading *reading, const struct mp_lines_options *options);
-
-/* Resident memory, read again if it can have changed enough. */
-static inline int64_t
-rss_now(struct reading *reading, const struct mp_meter *meter, const struct mp_lines *lines)
-{
-    const int64_t traffic = (int64_t)(meter->allocated + meter->freed);
-    if (MP_UNLIKELY(lines->options.every_line || traffic - reading->traffic >= MP_RSS_TRAFFIC ||
-                    mp_ticks() - reading->ticks >= mp_rss_patience)) {
-        reading->traffic = traffic;
-        mp_charging_read_rss(reading, &lines->options);
-    }
-    return reading->bytes;
-}
-
-/* The end of a line that has ended MP_RSS_CALM times without a change is looked at each eighth
- * time only: reading the clock is half of what is left of an event's cost. */
+/* Reading the clock is half of what is left of an event's cost: not always. */
 static inline bool
 is_to_look(struct mp_line_slot *slot)
 {
-    return slot->calm < MP_RSS_CALM || (++slot->skipped & 7) == 0;
+    return slot->calm < MP_CHARGING_CALM || (++slot->skipped & 7) == 0;
 }
 
 static inline void
 charge_rss(struct activations *all, struct activation *it, const struct mp_meter *meter)
 {
     struct mp_line_slot *slot = it->slot;
+    assert(it->reading == mp_reading_of(&all->readings, &it->lines->options));
     if (MP_LIKELY(!is_to_look(slot)) && MP_LIKELY(it->reading->bytes == it->rss))
         return;
-    const int64_t now = rss_now(it->reading, meter, it->lines), change = now - it->rss;
+    const int64_t now = mp_reading_now(it->reading, meter, &it->lines->options);
+    const int64_t change = now - it->rss;
     raise_to(&slot->rss, now);
     if (change || it->lines->options.every_line)
         slot->calm = 0;
     else
-        slot->calm = (uint16_t)(slot->calm + (slot->calm < MP_RSS_CALM));
+        slot->calm = (uint16_t)(slot->calm + (slot->calm < MP_CHARGING_CALM));
     if (change - it->shared.rss)
         add(&slot->rss_change, change - it->shared.rss);
+    assert(it->outer < all->count); /* further out, so below it on the stack */
     if (it->outer)
         all->stack[it->outer - 1].shared.rss += change;
 }
@@ -110,6 +92,8 @@ static inline void
 begin(struct activations *all, struct activation *it, const struct mp_meter *meter,
       struct mp_line_slot *slot)
 {
+    assert(it >= all->stack && it < all->stack + all->count);
+    assert(!slot || (slot >= it->slots && slot < it->slots + it->count));
     it->slot = slot;
     it->allocated = (int64_t)meter->allocated;
     it->freed = (int64_t)meter->freed;
@@ -117,6 +101,7 @@ begin(struct activations *all, struct activation *it, const struct mp_meter *met
     it->high = mp_meter_net(meter);
     it->shared = (struct share){0};
     if (slot) {
+        assert(slot->standing <= it - all->stack); /* further out, or none */
         it->outer = slot->standing;
         slot->standing = (uint32_t)(it - all->stack) + 1;
     }
@@ -133,6 +118,7 @@ charge(struct activations *all, struct activation *it, const struct mp_meter *me
         it->highest = it->high;
     if (!slot)
         return;
+    assert(slot >= it->slots && slot < it->slots + it->count);
     const int64_t allocated = (int64_t)meter->allocated - it->allocated;
     const int64_t freed = (int64_t)meter->freed - it->freed;
     add(&slot->allocated, allocated - it->shared.allocated);

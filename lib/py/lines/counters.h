@@ -1,18 +1,18 @@
-/* lines: the counters of the lines of selected functions, and which code is selected.
+/* counters: those of the lines of selected functions.
  *
  * activations.h counts in them. A line has a slot in each thread that reached it, written by
  * that thread only; who reads while a function runs sees a moment of it.
  *
  * Ownership: a `struct mp_lines` has one reference for its maker and one for each
- * activation. The lock inside is not held across a call into Python.
+ * activation. No Python and no lock in here.
  */
 #ifndef MP_COUNTERS_H
 #define MP_COUNTERS_H
 
-#include "py/cpython/compat.h"
-
+#include "base/mem.h"
 #include "os/process.h"
-#include "record/thread.h"
+
+struct mp_thread;
 
 struct mp_lines_options {
     int first, count; /* the lines that are counted: those of a function and what is in it */
@@ -60,33 +60,10 @@ struct mp_lines {
 MP_WARN_UNUSED struct mp_lines *mp_lines_new(const struct mp_lines_options *options);
 void mp_lines_release(struct mp_lines *lines);
 
-/* From now on activations of the code count in `lines`. `is_part`: of a function or
- * comprehension within the one that `lines` is of. MP_NO_MEMORY. */
-MP_WARN_UNUSED int mp_lines_select(struct mp_lines *lines, const PyCodeObject *code, bool is_part);
-
-/* End that for all its code. Without effect when it was not selected. */
-void mp_lines_deselect(struct mp_lines *lines);
-
 /* Sum over all threads; false for a line that was never reached. */
 bool mp_lines_read(const struct mp_lines *lines, int line, struct mp_line *sum);
 
 /* The calling thread's block; NULL when there is no memory for one. */
 struct mp_line_block *mp_lines_block(struct mp_lines *lines, const struct mp_thread *self);
-
-/* Fast and not exact: false only if the code is not selected. */
-bool mp_lines_may_select(const PyCodeObject *code);
-
-bool mp_lines_is_selected(const PyCodeObject *code);
-
-enum { MP_FOUND_MAX = 16 }; /* more profilers of one function than that are left out */
-
-struct mp_found {
-    struct mp_lines *lines[MP_FOUND_MAX]; /* one reference each */
-    bool is_part[MP_FOUND_MAX];
-    int count;
-};
-
-/* Who has selected the code. */
-void mp_lines_find(const PyCodeObject *code, struct mp_found *found);
 
 #endif

@@ -6,9 +6,10 @@
 #include <string.h>
 #include <structmember.h>
 
-#include "py/lines/activations.h"
 #include "py/alloc/hook.h"
+#include "py/lines/activations.h"
 #include "py/lines/events.h"
+#include "py/lines/selection.h"
 
 /* ---- callbacks: called by the interpreter, in the frame that they concern ------------------ */
 
@@ -18,7 +19,9 @@ static inline struct mp_thread *
 begin_event(const PyObject *number)
 {
     struct mp_thread *self = mp_thread_self();
-    if (MP_UNLIKELY(!self || atomic_load_explicit(&self->guard, memory_order_relaxed) != self->idle))
+    if (MP_UNLIKELY(!self))
+        return NULL;
+    if (MP_UNLIKELY(atomic_load_explicit(&self->guard, memory_order_relaxed) != self->idle))
         return NULL;
     if (MP_UNLIKELY(self->meter.last == (uintptr_t)number || self->idle == MP_GUARD_FREE))
         mp_hook_disown(self, (uintptr_t)number);
@@ -46,7 +49,7 @@ on_resume(PyObject *Py_UNUSED(callback), PyObject *const *args, size_t Py_UNUSED
           PyObject *Py_UNUSED(names))
 {
     const PyCodeObject *code = (const PyCodeObject *)args[0];
-    struct mp_thread *self = mp_lines_may_select(code) ? begin_event(args[1]) : NULL;
+    struct mp_thread *self = mp_selection_may_have(code) ? begin_event(args[1]) : NULL;
     if (self)
         mp_activation_resume(self, own_frame(), code);
     Py_RETURN_NONE;
@@ -84,9 +87,10 @@ on_jump(PyObject *Py_UNUSED(callback), PyObject *const *args, size_t Py_UNUSED(c
         PyObject *Py_UNUSED(names))
 {
     const long from = PyLong_AsLong(args[1]), to = PyLong_AsLong(args[2]);
+    const struct mp_jump jump = {(int)from, (int)to};
     struct mp_thread *self = to < from ? begin_jump(args[1], args[2]) : NULL;
-    if (to > from || (self && !mp_activation_jump(self, own_frame(), (PyCodeObject *)args[0],
-                                                  (int)from, (int)to)))
+    if (to > from ||
+        (self && !mp_activation_jump(self, own_frame(), (PyCodeObject *)args[0], jump)))
         return Py_NewRef(disable);
     Py_RETURN_NONE;
 }
@@ -95,7 +99,7 @@ static PyObject *
 leave(PyObject *const *args, bool suspended)
 {
     const PyCodeObject *code = (const PyCodeObject *)args[0];
-    struct mp_thread *self = mp_lines_may_select(code) ? begin_event(args[1]) : NULL;
+    struct mp_thread *self = mp_selection_may_have(code) ? begin_event(args[1]) : NULL;
     if (self)
         mp_activation_leave(self, own_frame(), suspended);
     Py_RETURN_NONE;
@@ -313,7 +317,7 @@ mp_line_events_watch(PyCodeObject *code)
 void
 mp_line_events_unwatch(PyCodeObject *code)
 {
-    if (!mp_lines_is_selected(code) && CALL("set_local_events", "iOi", tool, code, 0))
+    if (!mp_selection_has(code) && CALL("set_local_events", "iOi", tool, code, 0))
         PyErr_WriteUnraisable((PyObject *)code);
     if (--watched == 0)
         close_tool();

@@ -5,17 +5,20 @@
  * With such a function set, 3.11 inlines no call. Nothing else tells of the calls of chosen code:
  * CALL looks at a function's type and version only, not at `vectorcall`; no instruction in the
  * place of RESUME calls out and leaves the stack as it is, and DO_TRACING is one only while the
- * thread traces. A co_stacksize beyond a chunk of the data stack does (each call then asks
- * the arena allocator), but programs can see it, frame objects grow by 16 KiB, and generators, whose
+ * thread traces. A co_stacksize beyond a chunk of the data stack does (each call then asks the
+ * arena allocator), but programs can see it, frame objects grow by 16 KiB, and generators, whose
  * frames are elsewhere, go unseen. */
 #include "py/cpython/frames.h"
 
 #if !MP_HAS_MONITORING
 
+#include <pthread.h>
+
 #include "os/threads.h"
-#include "py/lines/activations.h"
 #include "py/alloc/hook.h"
+#include "py/lines/activations.h"
 #include "py/lines/events.h"
+#include "py/lines/selection.h"
 
 typedef struct _PyInterpreterFrame frame_t;
 
@@ -43,7 +46,7 @@ trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
     return chained ? chained(object, frame, what, arg) : 0;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------ */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 /* What the thread is traced with. */
 struct tracing {
@@ -145,7 +148,7 @@ eval_frame(PyThreadState *tstate, frame_t *frame, int throwing)
                         "no C stack left (memprof's line profiler takes some for each call)");
         return NULL;
     }
-    if (MP_LIKELY(!mp_lines_may_select(code)) || tstate->tracing ||
+    if (MP_LIKELY(!mp_selection_may_have(code)) || tstate->tracing ||
         atomic_load_explicit(&self->guard, memory_order_relaxed) != self->idle)
         return run_other(tstate, frame, throwing);
     const int makes_generator = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR;
@@ -157,7 +160,7 @@ eval_frame(PyThreadState *tstate, frame_t *frame, int throwing)
                     : run_other(tstate, frame, throwing);
 }
 
-/* ---- in and out --------------------------------------------------------------------------------- */
+/* ---- in and out ------------------------------------------------------------------------------ */
 
 int
 mp_line_events_watch(PyCodeObject *code)

@@ -1,5 +1,8 @@
 #include "py/lines/suspended.h"
 
+#include "base/debug.h"
+#include "base/spin.h"
+
 /* Chained hash table; an index of 0 is the end of a chain. */
 struct node {
     struct mp_suspended entry;
@@ -23,6 +26,7 @@ bucket_of(const char *frame)
 static bool
 grow(void)
 {
+    assert(!vacant && used == capacity);
     const uint32_t wanted = capacity ? capacity * 2 : 64;
     if (wanted > MP_SUSPENDED_MAX)
         return false;
@@ -44,12 +48,14 @@ new_node(void)
         vacant = nodes[node].next;
     else if (used < capacity || grow())
         node = used++;
+    assert(node < used && used <= capacity);
     return node;
 }
 
 bool
 mp_suspended_put(const struct mp_suspended *entry)
 {
+    assert(entry->frame && entry->lines);
     mp_spin_lock(&lock);
     const uint32_t node = new_node();
     if (node) {
@@ -72,7 +78,9 @@ mp_suspended_take(const char *frame, struct mp_suspended *entry)
     while (*link && nodes[*link].entry.frame != frame)
         link = &nodes[*link].next;
     const uint32_t node = *link;
+    assert(node < used || !node);
     if (node) {
+        assert(atomic_load_explicit(&count, memory_order_relaxed) > 0);
         *entry = nodes[node].entry;
         *link = nodes[node].next;
         nodes[node].next = vacant;

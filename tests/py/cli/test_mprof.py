@@ -109,7 +109,8 @@ def test_exit_status_and_errors(tmp_path):
 def test_children_and_other_commands(tmp_path):
     code = (
         "import subprocess, sys, time\nx = b'x' * (20 << 20)\n"
-        "subprocess.run([sys.executable, '-c', 'y = b\"y\" * (40 << 20); import time; time.sleep(.4)'])"
+        "child = 'y = b\"y\" * (40 << 20); import time; time.sleep(.4)'\n"
+        "subprocess.run([sys.executable, '-c', child])"
     )
     (tmp_path / "parent.py").write_text(code)
     mprof("run", "-M", "-T", "0.02", "-o", "m.dat", "parent.py", cwd=tmp_path)
@@ -235,7 +236,7 @@ def test_function_labels():
     ]
 
 
-# ---- memory_usage() --------------------------------------------------------------------------------
+# ---- memory_usage() ------------------------------------------------------------------------------
 
 
 def take(mib, seconds=0.0, **kwargs):

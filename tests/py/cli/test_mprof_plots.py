@@ -96,7 +96,7 @@ def test_the_text_of_a_flame_stays_in_its_box(recordings):
     figure = drawn(recordings[:1], flame=True)
     boxes, texts = figure.axes[1].patches, figure.axes[1].texts
     assert len(boxes) == len(texts) == 30
-    for box, text in zip(boxes, texts):
+    for box, text in zip(boxes, texts, strict=True):
         outer, inner = box.get_window_extent(), text.get_clip_box()
         assert inner is not None
         assert inner.x0 >= outer.x0 - 1 and inner.x1 <= outer.x1 + 1

@@ -67,7 +67,8 @@ def their_tests():
     replace = "import sys\nfrom {} import {} as real\nsys.modules[__name__] = real\n"
     (shim / "memory_profiler.py").write_text(replace.format("memprof.compat", "memory_profiler"))
     (shim / "mprof.py").write_text(
-        "import sys\nfrom memprof.model.recording import function_labels\nfrom memprof.cli import mprof\n"
+        "import sys\nfrom memprof.model.recording import function_labels\n"
+        "from memprof.cli import mprof\n"
         "def run_action(): sys.exit(mprof.run(sys.argv[1:])) if '--exit-code' in sys.argv"
         " else mprof.run(sys.argv[1:])\n"
     )
@@ -100,7 +101,7 @@ def test_its_tests_that_are_run_by_it(name, their_tests, tmp_path):
     assert (header in result.stdout) == ("@profile" in script.read_text())
 
 
-# ---- its text --------------------------------------------------------------------------------------
+# ---- its text ------------------------------------------------------------------------------------
 
 PROGRAM = """\
 import sys
@@ -178,7 +179,7 @@ def test_command_line_options(tmp_path):
     assert words[:2] == ["FUNC", "__main__.work"] and len(words) == 7 and words[6] == "0"
 
 
-# ---- reproducers ------------------------------------------------------------------------------------
+# ---- reproducers ---------------------------------------------------------------------------------
 
 REPRODUCER = """
 import json, sys

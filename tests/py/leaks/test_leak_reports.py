@@ -238,14 +238,20 @@ def test_text_report_of_a_leak(written):
         r"     born   \S*leaking\.py:\d+ in instances_in_a_class_attribute  <-  ", lines[first + 1]
     )
     assert lines[first + 2].strip() == "Connection(step)"
-    held = r"     held   __main__\.Connection\.opened\[\.\.\] \(list\) -> Connection +([\d,]+) of ([\d,]+)$"
+    held = (
+        r"     held   __main__\.Connection\.opened\[\.\.\] \(list\) -> Connection"
+        r" +([\d,]+) of ([\d,]+)$"
+    )
     right, all_of_them = (
         int(n.replace(",", "")) for n in re.match(held, lines[first + 3]).groups()
     )
     assert all_of_them - 1 <= right <= all_of_them
     grown = next(line for line in lines[first:] if line.startswith("     grew"))
     assert re.match(r"     grew   steadily through [\d.]+ s: \d+ -> [\d,]+, no drop", grown)
-    part = rf"^     with   [\d,]+ bytearray objects, \d+ KiB   \S*leaking\.py:{line} in Connection\.__init__$"
+    part = (
+        r"^     with   [\d,]+ bytearray objects, \d+ KiB"
+        rf"   \S*leaking\.py:{line} in Connection\.__init__$"
+    )
     assert re.search(part, text, re.MULTILINE)
     assert "Still alive, but not growing" in text
 
@@ -268,7 +274,8 @@ def test_top_limits_the_leaks(tmp_path):
     (tmp_path / "two.py").write_text(
         "import time\nfirst, second = [], []\nend = time.monotonic() + 1\n"
         "while time.monotonic() < end:\n"
-        "    first.append(bytearray(300))\n    second.append(bytearray(700))\n    time.sleep(0.001)\n"
+        "    first.append(bytearray(300))\n    second.append(bytearray(700))\n"
+        "    time.sleep(0.001)\n"
     )
     run_traced(tmp_path / "two.py", memprof=("--leaks", "-q", "-o", path))
     shown = run_memprof("show", "--leaks", "--top", "1", path).stdout

@@ -253,13 +253,15 @@ for _ in range(5): use_one(); kept = storm(); check()
     + """
 memprof.start(series=True, checkpoint=0.01)
 number = interpreters.create()
-run_in(number, f"import sys; sys.path[:] = {sys.path}; from memprof.control import tracing; tracing._register()")
+run_in(number, f"import sys; sys.path[:] = {sys.path}")
+run_in(number, "from memprof.control import tracing; tracing._register()")
 interpreters.destroy(number)
 kept = []
 def resize_once(): kept.append(resize(None, 70_000))
 in_threads(1, resize_once)
 rows = memprof.take_snapshot().statistics("function", metric="live")
-assert any(row.size >= 70_000 and row.traceback[-1].function == "resize_once" for row in rows), rows[:3]
+large = [row for row in rows if row.size >= 70_000]
+assert any(row.traceback[-1].function == "resize_once" for row in large), rows[:3]
 known += 1; check()  # the timeline goes on
 free(kept.pop())
 """,
@@ -344,7 +346,8 @@ interpreters.destroy(number)  # ends the timeline; the trace goes on
 assert memprof.is_tracing()
 def ask(): return resize(None, 777_000)
 block = ask()
-large = [row for row in memprof.take_snapshot().statistics("function", metric="live") if row.size >= 700_000]
+rows = memprof.take_snapshot().statistics("function", metric="live")
+large = [row for row in rows if row.size >= 700_000]
 assert [row.traceback[-1].function for row in large] == ["ask"], large
 free(block); check()
 """,

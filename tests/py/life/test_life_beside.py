@@ -102,7 +102,7 @@ def test_concurrent_interpreters():
     run(CONCURRENT)
 
 
-# ---- threads and children ---------------------------------------------------------------------------
+# ---- threads and children ------------------------------------------------------------------------
 
 OUTLIVING = """
 memprof.start()
@@ -144,7 +144,7 @@ def test_threads_and_children(program):
     run(program)
 
 
-# ---- hooks of others ---------------------------------------------------------------------------------
+# ---- hooks of others -----------------------------------------------------------------------------
 
 DEBUG_HOOKS = """
 api = ctypes.pythonapi
@@ -220,7 +220,7 @@ def test_debugger_in_a_traced_program(tmp_path):
     assert traced == plain and "(3, 1000)" in plain.stdout and plain.stdout.endswith("over\n")
 
 
-# ---- other mallocs -------------------------------------------------------------------------------------
+# ---- other mallocs -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["jemalloc", "mimalloc"])
@@ -238,7 +238,7 @@ def test_preloaded_malloc(name):
     run(program.format(name), LD_PRELOAD=library)
 
 
-# ---- the JIT, lazy imports, options ----------------------------------------------------------------------
+# ---- the JIT, lazy imports, options --------------------------------------------------------------
 
 HOT = """
 class Node:
@@ -357,7 +357,7 @@ def test_without_asserts_and_docstrings():
     run("memprof.start(); kept = storm(); in_threads(2, storm); check()", python=["-OO"])
 
 
-# ---- no memory left ------------------------------------------------------------------------------------
+# ---- no memory left ------------------------------------------------------------------------------
 
 EXHAUSTED = """
 import resource
@@ -463,7 +463,7 @@ def test_without_memory_for_a_thread(tmp_path):
     assert (result.stdout, result.stderr, result.status) == (text, "", 0)
 
 
-# ---- free-threaded builds of which only the headers are here ---------------------------------------------
+# ---- free-threaded builds of which only the headers are here -------------------------------------
 
 
 @pytest.mark.skipif(FREE_THREADED, reason="this is one")

@@ -63,7 +63,7 @@ def test_hits_of_a_long_loop_are_exact_and_small_allocations_add_up():
 
 
 def turns(n):
-    """How often a line with a while loop is begun: 3.14 goes back to the condition at the end, too."""
+    """How often a line with a while loop is begun: 3.14 goes back to its condition at the end."""
     return n + (sys.version_info >= (3, 14))
 
 
@@ -179,7 +179,7 @@ def test_what_a_line_calls_is_included():
     check(rows["return"], 1, allocated=0, peak=MB)
 
 
-# ---- enabling ------------------------------------------------------------------------------------------
+# ---- enabling ------------------------------------------------------------------------------------
 
 
 def test_two_profilers_of_one_function():
@@ -363,7 +363,7 @@ def test_many_calls_leave_no_memory_behind():
     assert _core.own_memory() - before < 200_000
 
 
-# ---- resident memory -----------------------------------------------------------------------------------
+# ---- resident memory -----------------------------------------------------------------------------
 
 
 def test_resident_memory_follows_what_is_touched():

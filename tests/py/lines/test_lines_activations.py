@@ -6,7 +6,7 @@ import threading
 import pytest
 from lines_helpers import MB, SLACK, check, marked, profiling
 
-# ---- several activations ----------------------------------------------------------------------------
+# ---- several activations -------------------------------------------------------------------------
 
 
 def test_nested_profiled_functions_hand_their_peak_up():
@@ -256,6 +256,31 @@ def test_threads_have_their_own_activations():
     check(rows["x"], 80, allocated=20 * MB, freed=19 * MB)
     assert 0.8 * MB <= rows["x"].peak < 0.84 * MB  # locks may be among it
     check(rows["end"], 4)
+
+
+def test_a_call_under_way_while_the_profiler_was_off_leaves_nothing_behind():
+    entered, go = threading.Event(), threading.Event()
+
+    def callee(waits):
+        return (entered.set(), go.wait(60)) if waits else bytearray(MB)  # callee
+
+    def caller():
+        return callee(False)  # call
+
+    def work():
+        callee(True)  # ends without an event of a line
+        caller()
+
+    with profiling(callee, caller) as prof:
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert entered.wait(60)
+        prof.disable()
+        prof.enable()
+        go.set()
+        thread.join()
+    check(marked(prof, callee)["callee"], allocated=MB)
+    check(marked(prof, caller)["call"], 1, allocated=MB)
 
 
 def test_a_generator_that_changes_threads():

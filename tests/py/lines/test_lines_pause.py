@@ -118,7 +118,7 @@ def test_what_is_freed_elsewhere_is_not_freed_again():
 
 @pauses
 def test_blocks_of_other_sizes_at_known_addresses():
-    """Large blocks are followed while the hooks are out; small ones take the place of their like."""
+    """Large blocks are followed while the hooks are out; small ones take their like's place."""
 
     def makes():
         return bytearray(4 * MB), [bytes([i % 256]) * (i % 480) for i in range(20_000)]
@@ -258,6 +258,14 @@ def test_a_child_of_a_thread_in_a_selected_function_pauses(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+# Runs the program on stdin, whose lines have a source.
+WITH_SOURCE = (
+    "import linecache, sys; source = sys.stdin.read();"
+    "linecache.cache['<it>'] = len(source), None, source.splitlines(True), '<it>';"
+    "exec(compile(source, '<it>', 'exec'))"
+)
+
+
 @pytest.mark.parametrize("allocator", ["malloc", "debug", "pymalloc_debug"])
 def test_other_allocators_of_python(allocator):
     """Where a large block is none of RAW the hooks stay in."""
@@ -289,13 +297,7 @@ def test_other_allocators_of_python(allocator):
         assert _core.check() is None
     """
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import linecache, sys; source = sys.stdin.read();"
-            "linecache.cache['<it>'] = len(source), None, source.splitlines(True), '<it>';"
-            "exec(compile(source, '<it>', 'exec'))",
-        ],
+        [sys.executable, "-c", WITH_SOURCE],
         input=program,
         capture_output=True,
         text=True,

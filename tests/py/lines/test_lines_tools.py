@@ -15,7 +15,7 @@ import pytest
 from conftest import environment, run, run_plain
 from memprof.control.line_profiler import LineProfiler, profile, show_results
 
-# ---- other tools at the same time -------------------------------------------------------------------
+# ---- other tools at the same time ----------------------------------------------------------------
 
 
 def traced():
@@ -84,7 +84,8 @@ def test_a_trace_function_that_is_set_within_a_profiled_function():
 def test_pdb_stops_in_a_profiled_function(tmp_path):
     (tmp_path / "x.py").write_text(
         "def f():\n    a = 1\n    breakpoint()\n    b = a + 1\n    return b\n"
-        "from memprof.control.line_profiler import LineProfiler\np = LineProfiler()\nprint('got', p(f)())\n"
+        "from memprof.control.line_profiler import LineProfiler\np = LineProfiler()\n"
+        "print('got', p(f)())\n"
     )
     result = run([sys.executable, "x.py"], cwd=tmp_path, stdin="p a + 41\nnext\np b\ncontinue\n")
     assert "42" in result.stdout and "got 2" in result.stdout and result.status == 0, result
@@ -102,8 +103,9 @@ def test_coverage_sees_the_same_lines(core, tmp_path):
         "def g(x):\n    return x\ndef never():\n    return 0\n"
     )
     (tmp_path / "main.py").write_text(
-        "import sys, mod\nfrom memprof.control.line_profiler import LineProfiler\np = LineProfiler()\n"
-        "p.add_function(mod.f)\nif sys.argv[1] == 'on':\n    p.enable()\nmod.f(1)\np.disable()\n"
+        "import sys, mod\nfrom memprof.control.line_profiler import LineProfiler\n"
+        "p = LineProfiler()\np.add_function(mod.f)\n"
+        "if sys.argv[1] == 'on':\n    p.enable()\nmod.f(1)\np.disable()\n"
         "assert sys.argv[1] != 'on' or p.rows()[0]['hits'] == 1\n"
     )
     missing = []
@@ -159,7 +161,7 @@ print(LineProfiler()(counted)(500))
         assert (result.status, result.stdout) == (0, "RecursionError\n500\n"), result
 
 
-# ---- decorators --------------------------------------------------------------------------------------
+# ---- decorators ----------------------------------------------------------------------------------
 
 
 def kinds():
@@ -308,7 +310,7 @@ def test_add_module_and_context_manager():
     assert prof.rows()[0]["hits"] == 2
 
 
-# ---- tables ----------------------------------------------------------------------------------------------
+# ---- tables --------------------------------------------------------------------------------------
 
 
 def table_of(prof, **options):

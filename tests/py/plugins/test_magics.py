@@ -27,7 +27,8 @@ def test_mprun_leaves_quotes_and_spaces_to_the_statement():
 def test_mprun_as_cell_magic_and_its_result():
     text = session(
         "%%mprun -f work\nfor i in range(3):\n    work(i)",
-        "p = %mprun -r -f work work(2)\nprint(sorted(p.rows()[1]))\nprint(type(p).__name__, len(p.code_map))",
+        "p = %mprun -r -f work work(2)\nprint(sorted(p.rows()[1]))\n"
+        "print(type(p).__name__, len(p.code_map))",
     )
     assert columns(text[0], "return len(b)")[1] == "3"
     assert (
@@ -41,7 +42,8 @@ def test_mprun_of_code_from_exec_methods_classes_and_modules():
         "space = {}\nexec('def made(n):\\n    return bytearray(n)', space)\nmade = space['made']",
         "%mprun -f made made(100_000)",
         "class Box:\n    def put(self): self.x = bytearray(50_000)\n    @staticmethod\n"
-        "    def s(): return bytearray(60_000)\n    @property\n    def p(self): return bytearray(70_000)",
+        "    def s(): return bytearray(60_000)\n    @property\n"
+        "    def p(self): return bytearray(70_000)",
         "%mprun -f Box b = Box(); b.put(); b.s(); b.p",
         "%mprun -f Box.put Box().put()",
         "%mprun -m textwrap import textwrap; textwrap.dedent(' x')",
@@ -83,7 +85,8 @@ def test_mprun_tells_before_the_statement_what_it_cannot_write(tmp_path):
         f"%mprun -T {old} -T {new} -f work print('ran'); fails()",
         f"import os; os.chdir({str(tmp_path)!r}); os.mkdir('a')",
         "%mprun -T x.txt -f work os.chdir('a'); work(1)",
-        f"%mprun -T {tmp_path}/a/x -f work print('ran'); os.rmdir({str(tmp_path / 'a')!r}); work(1)",
+        f"%mprun -T {tmp_path}/a/x -f work print('ran'); "
+        f"os.rmdir({str(tmp_path / 'a')!r}); work(1)",
     )
     assert f"UsageError: cannot write '{tmp_path}/no/x': No such file or directory" in texts[0]
     assert f"UsageError: cannot write '{tmp_path}': Is a directory" in texts[1]
@@ -158,7 +161,8 @@ def test_memit_repeats_quietly_and_returns():
     texts = session(
         "calls = []",
         "%memit -r 4 calls.append(1)",
-        "r = %memit -o -q -r 2 bytearray(10 << 20)\nprint([round(x) for x in r.increments], r.repeat)",
+        "r = %memit -o -q -r 2 bytearray(10 << 20)\n"
+        "print([round(x) for x in r.increments], r.repeat)",
         "print(len(calls)); r",
         "%memit -t 0.1 -r 1000 import time; time.sleep(0.06); calls.append(2)",
         "print(len(calls))",
@@ -180,7 +184,7 @@ def test_memit_with_children():
     assert 40 < float(MEMIT.search(text)[2]) < 80, text
 
 
-# ---- %%memprof -------------------------------------------------------------------------------------
+# ---- %%memprof -----------------------------------------------------------------------------------
 
 
 def test_memprof_shows_the_sites_of_a_cell():
@@ -220,7 +224,7 @@ def test_memprof_of_a_cell_that_switches_tracing_on():
     assert texts[-1] == "True\n", texts
 
 
-# ---- what is shown ------------------------------------------------------------------------------------
+# ---- what is shown -------------------------------------------------------------------------------
 
 
 def test_cells_have_the_names_that_tracebacks_give_them(tmp_path):

@@ -11,7 +11,7 @@ from magics_helpers import MEMIT, NOTEBOOK, STATE, columns, session
 
 pytest.importorskip("IPython")
 
-# ---- top-level await ---------------------------------------------------------------------------------
+# ---- top-level await -----------------------------------------------------------------------------
 
 WAITS = """
 import asyncio
@@ -84,7 +84,7 @@ def test_top_level_await_in_a_kernel(tmp_path, monkeypatch):
     assert abs(float(MEMIT.search(outputs[12][0].text)[2]) - 19.07) < 0.2, outputs[12]
 
 
-# ---- a terminal and a kernel ------------------------------------------------------------------------
+# ---- a terminal and a kernel ---------------------------------------------------------------------
 
 
 def test_a_real_terminal_and_ctrl_c():

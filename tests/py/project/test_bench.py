@@ -145,7 +145,7 @@ def test_compare_flags_what_is_above_the_spread(tmp_path, capsys, monkeypatch):
     assert flagged[0].is_worse()
 
     paths = [tmp_path / "old.json", tmp_path / "new.json"]
-    for path, content in zip(paths, (old, new)):
+    for path, content in zip(paths, (old, new), strict=True):
         path.write_text(json.dumps(content))
     monkeypatch.setattr(sys, "argv", ["compare", *map(str, paths)])
     assert compare.main() == 1

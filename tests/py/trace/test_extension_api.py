@@ -198,7 +198,7 @@ def test_many_blocks(pool):
     for i in range(0, 20_000, 2):
         assert pool.untrack(i % 3, SOME + i) == OK
     assert _core.check() is None
-    left = [i for i in range(1, 20_000, 2)]
+    left = range(1, 20_000, 2)
     for domain in (1, 2):
         mine = [i for i in left if i % 3 == domain]
         assert [row[1:] for row in rows_of(domain)] == [(sum(mine), len(mine))]
@@ -299,7 +299,7 @@ def test_an_extension_without_memprof(pool_file):
     assert (result.status, result.stdout, result.stderr) == (0, "not installed\n", "")
 
 
-# ---- threads -----------------------------------------------------------------------------------------
+# ---- threads -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("own_thread", [False, True])

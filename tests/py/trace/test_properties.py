@@ -272,7 +272,8 @@ moves = st.tuples(
 )
 
 
-def line_of(_, move, slot, units, gil):
+def line_of(step):
+    _, move, slot, units, gil = step
     return {
         "allocate": f"{gil}.free(S[{slot}]); S[{slot}] = {gil}.allocate({units * UNIT})",
         "free": f"{gil}.free(S[{slot}]); S[{slot}] = None",
@@ -305,7 +306,7 @@ def test_who_was_live_at_the_peak(drawn):
         for line, (move, slot, units, gil) in enumerate(drawn, 1)
     ]
     peak, at_peak = play(game)
-    code = compile("\n".join(line_of(*step) for step in game), "moves.py", "exec")
+    code = compile("\n".join(line_of(step) for step in game), "moves.py", "exec")
     slots = [None] * 6
     try:
         memprof.start()
