@@ -1,7 +1,8 @@
 #include "base/array.h"
 
-#include <assert.h>
 #include <string.h>
+
+#include "base/debug.h"
 
 static size_t
 first_capacity(size_t size)
@@ -25,6 +26,7 @@ mp_array_grow(void *items, size_t *capacity, size_t needed, size_t size)
     void *grown = mp_mem_grow(old, *capacity * size, wanted * size);
     if (!grown)
         return false;
+    assert(wanted >= needed && wanted > *capacity);
     memcpy(items, &grown, sizeof grown);
     *capacity = wanted;
     return true;

@@ -1,15 +1,17 @@
 #include "base/bytes.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "base/array.h"
+#include "base/debug.h"
 
 void
 mp_writer_add(struct mp_writer *writer, const void *data, size_t size)
 {
+    assert(writer->size <= writer->capacity && !writer->data == !writer->capacity);
     if (size == 0)
         return;
+    assert(data);
     if (!writer->failed) /* sizes of which the sum might overflow are refused */
         writer->failed = size > SIZE_MAX / 4 ||
                          !MP_ARRAY_RESERVE(writer->data, writer->capacity, writer->size + size);
@@ -61,6 +63,7 @@ mp_writer_free(struct mp_writer *writer)
 const unsigned char *
 mp_reader_take(struct mp_reader *reader, size_t size)
 {
+    assert(reader->at <= reader->end);
     if (reader->failed || mp_reader_left(reader) < size) {
         reader->failed = true;
         return NULL;
@@ -89,6 +92,7 @@ mp_crc32(const void *data, size_t size)
     static const uint32_t polynomial = 0xedb88320u;
     uint32_t table[256], crc = 0xffffffffu;
     const unsigned char *at = data;
+    assert(data || !size);
 
     for (uint32_t i = 0; i < 256; i++) {
         table[i] = i;

@@ -1,5 +1,7 @@
 #include "base/linetable.h"
 
+#include "base/debug.h"
+
 struct reader {
     const uint8_t *at, *end;
 };
@@ -64,6 +66,7 @@ read_line_delta(struct reader *reader, unsigned kind)
 static void
 advance(struct mp_line_cursor *cursor, size_t length)
 {
+    assert(cursor->at < length && cursor->begin <= cursor->end);
     struct reader reader = {cursor->table + cursor->at, cursor->table + length};
     const unsigned first = read_byte(&reader);
     const unsigned kind = first >> 3 & 15;
@@ -72,6 +75,7 @@ advance(struct mp_line_cursor *cursor, size_t length)
     cursor->begin = cursor->end;
     cursor->end += ((int64_t)(first & 7) + 1) * 2;
     cursor->at = (size_t)(reader.at - cursor->table);
+    assert(cursor->at <= length);
 }
 
 uint32_t

@@ -1,7 +1,6 @@
 #include "base/mem.h"
 
-#include <assert.h>
-
+#include "base/debug.h"
 #include "os/pages.h"
 
 static _Atomic size_t mapped;
@@ -17,7 +16,14 @@ static size_t
 page_round(size_t size)
 {
     const size_t page = mp_mem_page();
+    assert((page & (page - 1)) == 0);
     return (size + page - 1) & ~(page - 1);
+}
+
+static inline bool /* for asserts */
+is_on_a_page(const void *memory)
+{
+    return ((uintptr_t)memory & (mp_mem_page() - 1)) == 0;
 }
 
 /* ---- register of what is mapped, to ask the kernel what of it is resident ------------- */
@@ -55,6 +61,7 @@ unregister_area(const void *memory, size_t size)
     const size_t end = atomic_load(&areas_end);
     for (size_t i = 0; i < end; i++)
         if (atomic_load_explicit(&areas[i].address, memory_order_relaxed) == (uintptr_t)memory) {
+            assert(atomic_load(&areas[i].size) == size); /* freed with the size it was had with */
             atomic_store(&areas[i].size, 0);
             atomic_store(&areas[i].address, 0);
             return;
@@ -65,6 +72,7 @@ unregister_area(const void *memory, size_t size)
 bool
 mp_mem_touched(const void *memory, size_t size, uint64_t *touched)
 {
+    assert(is_on_a_page(memory));
     if (size > MP_MEM_PAGES * mp_mem_page())
         return false;
     const int file = mp_pages_open_states();
@@ -119,6 +127,7 @@ static void *
 map_area(size_t size, void *map(size_t))
 {
     void *memory = must_fail() ? NULL : map(size);
+    assert(is_on_a_page(memory));
     if (memory)
         register_area(memory, size);
     return memory;
@@ -127,6 +136,7 @@ map_area(size_t size, void *map(size_t))
 static void
 unmap_area(void *memory, size_t size)
 {
+    assert(is_on_a_page(memory));
     unregister_area(memory, size); /* before another thread can get the address */
     mp_pages_unmap(memory, size);
 }
@@ -169,6 +179,7 @@ mp_mem_free_sparse(void *memory, size_t size)
 void
 mp_mem_clear_sparse(void *memory, size_t size)
 {
+    assert(memory && is_on_a_page(memory));
     mp_pages_discard(memory, page_round(size));
 }
 
@@ -179,6 +190,7 @@ mp_mem_grow(void *memory, size_t old_size, size_t size)
         return mp_mem_new(size);
     if (size > SIZE_MAX / 2 || must_fail())
         return NULL;
+    assert(is_on_a_page(memory));
     old_size = page_round(old_size ? old_size : 1);
     size = page_round(size ? size : 1);
     if (size == old_size)
@@ -222,6 +234,7 @@ new_chunk(size_t payload, struct mp_arena_chunk *previous)
     struct mp_arena_chunk *chunk = mp_mem_new(size);
     if (!chunk)
         return NULL;
+    assert(size > payload);
     chunk->previous = previous;
     chunk->size = size;
     atomic_store(&chunk->used, sizeof(struct mp_arena_chunk));
@@ -249,9 +262,37 @@ mp_arena_new(struct mp_arena *arena, size_t size)
     }
 }
 
+/* What is used of a chunk goes beyond its end where pieces that did not fit were asked for. */
+static const char *
+why_bad(const struct mp_arena_chunk *chunk)
+{
+    const size_t used = atomic_load(&chunk->used);
+    if (chunk->size < CHUNK_SIZE)
+        return "a chunk of the arena is too small";
+    if (used < sizeof *chunk || used % 8 != 0)
+        return "a chunk of the arena is used in part of a piece";
+    return NULL;
+}
+
+bool
+mp_arena_check(const struct mp_arena *arena, const char **why)
+{
+    size_t total = 0;
+    *why = NULL;
+    for (const struct mp_arena_chunk *chunk = atomic_load(&arena->chunk); chunk && !*why;
+         chunk = chunk->previous) {
+        *why = why_bad(chunk);
+        total += chunk->size;
+        if (!*why && total > mp_mem_mapped())
+            *why = "the chunks of the arena are more than there is, or a cycle";
+    }
+    return *why == NULL;
+}
+
 void
 mp_arena_destroy(struct mp_arena *arena)
 {
+    MP_CHECK_WHOLE(mp_arena_check, arena);
     struct mp_arena_chunk *chunk = atomic_exchange(&arena->chunk, NULL);
     while (chunk) {
         struct mp_arena_chunk *previous = chunk->previous;

@@ -70,4 +70,7 @@ struct mp_arena {
 MP_WARN_UNUSED void *mp_arena_new(struct mp_arena *arena, size_t size);
 void mp_arena_destroy(struct mp_arena *arena);
 
+/* True when its chunks are sound; otherwise *why says what is broken. At rest only. */
+bool mp_arena_check(const struct mp_arena *arena, const char **why);
+
 #endif

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/debug.h"
+
 static bool
 name_equal(const void *record, const void *key)
 {
@@ -19,6 +21,7 @@ mp_names_init(struct mp_names *names)
 void
 mp_names_destroy(struct mp_names *names)
 {
+    MP_CHECK_WHOLE(mp_names_check, names);
     mp_table_destroy(&names->table);
     mp_arena_destroy(&names->arena);
 }
@@ -33,6 +36,7 @@ hash_text(const char *text, size_t length)
         hash = mp_hash_mix(hash, word);
     }
     uint64_t rest = 0;
+    assert(length < sizeof rest);
     memcpy(&rest, text, length);
     return mp_hash_mix(mp_hash_mix(hash, rest), 0);
 }
@@ -42,6 +46,7 @@ mp_names_intern(struct mp_names *names, const char *text, size_t length)
 {
     if (length == 0 || length > UINT32_MAX)
         return 0;
+    assert(text);
     const uint64_t hash = hash_text(text, length);
     struct mp_name name = {.length = (uint32_t)length, .text = text};
     const uint32_t id = mp_table_find(&names->table, hash, &name);
@@ -53,4 +58,25 @@ mp_names_intern(struct mp_names *names, const char *text, size_t length)
     memcpy(copy, text, length);
     name.text = copy;
     return mp_table_intern(&names->table, hash, &name);
+}
+
+static bool
+is_found(const struct mp_names *names, uint32_t id, const struct mp_name *name)
+{
+    return mp_table_find(&names->table, hash_text(name->text, name->length), name) == id;
+}
+
+bool
+mp_names_check(const struct mp_names *names, const char **why)
+{
+    if (!mp_table_check(&names->table, why) || !mp_arena_check(&names->arena, why))
+        return false;
+    for (uint32_t id = 1; id <= mp_table_count(&names->table) && !*why; id++) {
+        const struct mp_name *name = mp_table_peek(&names->table, id);
+        if (name && (!name->text || !name->length))
+            *why = "a name has no text";
+        else if (name && !is_found(names, id, name))
+            *why = "a name is not found by its text, or is there twice";
+    }
+    return *why == NULL;
 }

@@ -25,4 +25,8 @@ void mp_names_destroy(struct mp_names *names);
 /* Id of a string; 0 for the empty one and when there is no memory. */
 uint32_t mp_names_intern(struct mp_names *names, const char *text, size_t length);
 
+/* True when each name is found by its text and only there; otherwise *why says what is broken.
+ * While nobody interns. */
+bool mp_names_check(const struct mp_names *names, const char **why);
+
 #endif

@@ -50,4 +50,7 @@ void mp_places_destroy(struct mp_places *places);
 /* Bytes of address space that it has, of which only what is used is resident. */
 size_t mp_places_memory(const struct mp_places *places);
 
+/* True when each region is found where it is; otherwise *why says what is broken. */
+bool mp_places_check(const struct mp_places *places, const char **why);
+
 #endif

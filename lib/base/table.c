@@ -2,10 +2,14 @@
 
 #include <string.h>
 
+#include "base/debug.h"
+
 int
 mp_table_init(struct mp_table *table, size_t record_size, unsigned bucket_bits,
               bool (*equal)(const void *record, const void *key))
 {
+    assert(record_size >= sizeof(struct mp_record) && record_size % _Alignof(struct mp_record) == 0);
+    assert(bucket_bits > 0 && bucket_bits <= 32 && equal);
     memset(table, 0, sizeof *table);
     table->record_size = record_size;
     table->bucket_bits = bucket_bits;
@@ -17,6 +21,7 @@ mp_table_init(struct mp_table *table, size_t record_size, unsigned bucket_bits,
 void
 mp_table_destroy(struct mp_table *table)
 {
+    MP_CHECK_WHOLE(mp_table_check, table);
     mp_mem_free_sparse((void *)table->buckets, sizeof(uint32_t) << table->bucket_bits);
     for (unsigned i = 0; i < MP_TABLE_CHUNKS; i++) {
         char *chunk = atomic_load(&table->chunks[i]);
@@ -43,6 +48,7 @@ static uint32_t
 search(const struct mp_table *table, uint32_t from, uint32_t until, uint32_t hash, const void *key)
 {
     for (uint32_t id = from; id != until;) {
+        assert(id); /* a chain that is longer than it was still leads to where it led */
         const struct mp_record *record = mp_table_at(table, id);
         if (atomic_load_explicit(&record->hash, memory_order_relaxed) == hash &&
             table->equal(record, key))
@@ -94,6 +100,7 @@ mp_table_intern(struct mp_table *table, uint64_t hash, const void *key)
     if (!id)
         return 0;
     struct mp_record *record = mp_table_at(table, id);
+    assert(atomic_load(&record->hash) == 0); /* nobody had this id before */
     memcpy(record + 1, (const struct mp_record *)key + 1,
            table->record_size - sizeof(struct mp_record));
     for (;;) {
@@ -125,6 +132,10 @@ mp_table_peek(const struct mp_table *table, uint32_t id)
 bool
 mp_table_check(const struct mp_table *table, const char **why)
 {
+    if (!table->buckets) { /* never made, or destroyed */
+        *why = mp_table_count(table) ? "there are records and no chains" : NULL;
+        return *why == NULL;
+    }
     const uint32_t count = mp_table_count(table);
     uint32_t chained = 0, complete = 0;
 

@@ -13,6 +13,7 @@
 #ifndef MP_TABLE_H
 #define MP_TABLE_H
 
+#include "base/debug.h"
 #include "base/mem.h"
 
 #define MP_TABLE_CHUNK_RECORDS 4096u
@@ -61,13 +62,14 @@ mp_table_at(const struct mp_table *table, uint32_t id)
 {
     char *chunk = atomic_load_explicit(&table->chunks[id / MP_TABLE_CHUNK_RECORDS],
                                        memory_order_relaxed);
+    assert(id && id <= mp_table_count(table) && chunk);
     return chunk + (size_t)(id % MP_TABLE_CHUNK_RECORDS) * table->record_size;
 }
 
 /* The record of any id up to the count, or NULL for a hole. */
 const void *mp_table_peek(const struct mp_table *table, uint32_t id);
 
-/* True when every chain is sound; otherwise *why says what is broken. */
+/* True when every chain is sound; otherwise *why says what is broken. While nobody inserts. */
 bool mp_table_check(const struct mp_table *table, const char **why);
 
 /* A good 64-bit mix of two words, for keys made of integers. */

@@ -77,7 +77,7 @@ mp_depot_site(struct mp_depot *depot, const struct mp_site *site)
 bool
 mp_depot_check(const struct mp_depot *depot, const char **why)
 {
-    if (!mp_table_check(&depot->names.table, why) || !mp_table_check(&depot->locations, why) ||
+    if (!mp_names_check(&depot->names, why) || !mp_table_check(&depot->locations, why) ||
         !mp_table_check(&depot->stacks, why) || !mp_table_check(&depot->sites, why))
         return false;
     for (uint32_t id = 1; id <= mp_table_count(&depot->stacks); id++) {

@@ -49,7 +49,7 @@ static uint32_t
 walk_words(mp_word *chunk, uint32_t i, uint32_t end, uintptr_t base, const struct walk *walk)
 {
     for (; i < end; i++) {
-        const uint32_t site = mp_word_load(chunk + i);
+        const uint32_t site = atomic_load_explicit(chunk + i, memory_order_acquire);
         if (!site)
             continue;
         const bool one_word = (site & MP_SMALL) || !(site & MP_SITE_MASK);

@@ -19,7 +19,7 @@
  * A word 0 of MP_CODE alone is a code object whose allocation was not traced.
  *
  * Thread rule: an entry is written by whoever owns the block (see the order of
- * recording in tracer.h), so plain relaxed accesses are enough; chunks are added
+ * recording in tracer.h), who needs no order to read it again; chunks are added
  * lock-free. mp_shadow_clear needs the hooks to be quiet.
  */
 #ifndef MP_SHADOW_H
@@ -35,8 +35,13 @@
 #define MP_SIZE_IN_SIDE UINT32_MAX /* word 1: the exact size is in the side table */
 
 enum {
+#if defined(__x86_64__)
+    MP_ADDRESS_BITS = 47, /* of a user's addresses, unless a program asks for others */
+#else
+    MP_ADDRESS_BITS = 48,
+#endif
     MP_CHUNK_SHIFT = 26,
-    MP_CHUNKS = 1 << (47 - MP_CHUNK_SHIFT), /* 47-bit user addresses */
+    MP_CHUNKS = 1 << (MP_ADDRESS_BITS - MP_CHUNK_SHIFT),
     MP_CHUNK_WORDS = 1 << (MP_CHUNK_SHIFT - 4),
     MP_CHUNK_GROUP = 512, /* a page of the directory */
 };
@@ -48,11 +53,12 @@ struct mp_shadow {
     _Atomic bool used[MP_CHUNKS / MP_CHUNK_GROUP]; /* groups that have a chunk */
 };
 
-/* True for an address that the table can describe: a multiple of 16 below 2^47. */
+/* True for an address that the table can describe: a multiple of 16 below 2^MP_ADDRESS_BITS. */
 static inline bool
 mp_shadow_covers(uintptr_t address)
 {
-    return (address >> 4 | address << 60) >> 43 == 0; /* a rotation: one comparison for both */
+    const uintptr_t rotated = address >> 4 | address << 60; /* one comparison for both */
+    return rotated >> (MP_ADDRESS_BITS - 4) == 0;
 }
 
 /* The words of a covered address, NULL when nothing near it was ever traced. */
@@ -83,10 +89,12 @@ mp_word_load(const mp_word *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
+/* Who walks over all entries meets those that other threads write now, and sees what they refer
+ * to. */
 static inline void
 mp_word_store(mp_word *word, uint32_t value)
 {
-    atomic_store_explicit(word, value, memory_order_relaxed);
+    atomic_store_explicit(word, value, memory_order_release);
 }
 
 /* Call visit(address, word 0, word 1, data) for every entry, in order of address. */

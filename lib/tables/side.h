@@ -1,7 +1,7 @@
 /* side: the entries that the shadow table cannot hold.
  *
  *   hook domain      sizes of 4 GiB and more, addresses that are not multiples of
- *                    16 or lie beyond 47 bits; keyed by the address alone
+ *                    16 or lie beyond MP_ADDRESS_BITS; keyed by the address alone
  *   other domains    blocks of memprof_track, which may lie within a traced block
  *                    and carry the same address in several domains
  *

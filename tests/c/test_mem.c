@@ -266,6 +266,48 @@ refused_sizes_do_not_make_pieces_overlap(void **state)
     mp_arena_destroy(&arena);
 }
 
+/* As in mem.c: the arena's own business, which nobody else sees. */
+struct mp_arena_chunk {
+    struct mp_arena_chunk *previous;
+    size_t size;
+    _Atomic size_t used;
+};
+
+static void
+assert_broken(const struct mp_arena *arena, const char *expected)
+{
+    const char *why = NULL;
+    assert_false(mp_arena_check(arena, &why));
+    assert_non_null(strstr(why, expected));
+}
+
+static void
+check_says_what_is_broken(void **state)
+{
+    (void)state;
+    const char *why;
+    struct mp_arena arena = {0};
+    assert_true(mp_arena_check(&arena, &why));
+    for (size_t i = 0; i < 3; i++)
+        assert_non_null(mp_arena_new(&arena, 3 + i * ARENA_CHUNK));
+    assert_true(mp_arena_check(&arena, &why));
+    struct mp_arena_chunk *chunk = arena.chunk, *oldest = chunk->previous->previous;
+    const size_t size = chunk->size, used = chunk->used;
+    chunk->size = 4096;
+    assert_broken(&arena, "too small");
+    chunk->size = size;
+    chunk->used = used + 1;
+    assert_broken(&arena, "part of a piece");
+    chunk->used = 0;
+    assert_broken(&arena, "part of a piece");
+    chunk->used = used;
+    oldest->previous = chunk;
+    assert_broken(&arena, "cycle");
+    oldest->previous = NULL;
+    assert_true(mp_arena_check(&arena, &why));
+    mp_arena_destroy(&arena);
+}
+
 struct worker {
     pthread_t thread;
     struct mp_arena *arena;
@@ -313,6 +355,8 @@ pieces_taken_by_several_threads_do_not_overlap(void **state)
             for (size_t k = 0; k < words_of_piece(i); k++)
                 assert_true(workers[t].pieces[i][k] == workers[t].mark + i);
     }
+    const char *why = NULL;
+    assert_true(mp_arena_check(&arena, &why));
     mp_arena_destroy(&arena);
     assert_int_equal(mp_mem_mapped(), before);
 }
@@ -335,6 +379,7 @@ main(void)
         cmocka_unit_test(arena_without_memory_returns_null_and_keeps_its_pieces),
         cmocka_unit_test(arena_refuses_impossible_sizes),
         cmocka_unit_test(refused_sizes_do_not_make_pieces_overlap),
+        cmocka_unit_test(check_says_what_is_broken),
         cmocka_unit_test(pieces_taken_by_several_threads_do_not_overlap),
     };
     return RUN_TESTS(tests);

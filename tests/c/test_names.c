@@ -33,7 +33,7 @@ static void
 assert_sound(const struct mp_names *names)
 {
     const char *why;
-    if (!mp_table_check(&names->table, &why))
+    if (!mp_names_check(names, &why))
         fail_msg("%s", why);
 }
 
@@ -254,6 +254,42 @@ threads_that_intern_the_same_names_get_the_same_ids(void **state)
     mp_names_destroy(&names);
 }
 
+static void
+assert_broken(const struct mp_names *names, const char *expected)
+{
+    const char *why = NULL;
+    assert_false(mp_names_check(names, &why));
+    assert_non_null(strstr(why, expected));
+}
+
+static void
+check_says_what_is_broken(void **state)
+{
+    (void)state;
+    struct mp_names names;
+    make(&names);
+    assert_sound(&names);
+    const uint32_t first = intern(&names, "module.py"), second = intern(&names, "modulf.py");
+    assert_sound(&names);
+    struct mp_name *name = mp_table_at(&names.table, first);
+    const struct mp_name right = {.length = name->length, .text = name->text};
+    name->text = ((const struct mp_name *)mp_table_at(&names.table, second))->text;
+    assert_broken(&names, "found by its text");
+    name->text = NULL;
+    assert_broken(&names, "no text");
+    name->text = right.text;
+    name->length = 3;
+    assert_broken(&names, "found by its text");
+    name->length = right.length;
+    const uint32_t hash = name->record.hash;
+    name->record.hash = 0;
+    assert_broken(&names, "hole"); /* the table's own check */
+    name->record.hash = hash;
+    assert_sound(&names);
+    mp_names_destroy(&names);
+    assert_sound(&names);
+}
+
 int
 main(void)
 {
@@ -270,6 +306,7 @@ main(void)
         cmocka_unit_test(known_names_need_no_memory),
         cmocka_unit_test(destroy_returns_all_memory),
         cmocka_unit_test(threads_that_intern_the_same_names_get_the_same_ids),
+        cmocka_unit_test(check_says_what_is_broken),
     };
     return RUN_TESTS(tests);
 }

@@ -63,6 +63,52 @@ lack_of_memory_is_told(void **state)
     assert_int_equal(mp_mem_mapped(), before);
 }
 
+/* Break it in one way, and have it said. */
+static void
+assert_broken(const struct mp_places *places, const char *expected)
+{
+    const char *why = NULL;
+    assert_false(mp_places_check(places, &why));
+    assert_non_null(strstr(why, expected));
+}
+
+static void
+assert_sound(const struct mp_places *places)
+{
+    const char *why = NULL;
+    if (!mp_places_check(places, &why))
+        fail_msg("%s", why);
+}
+
+static void
+check_says_what_is_broken(void **state)
+{
+    (void)state;
+    struct mp_places places = {0};
+    assert_sound(&places);
+    for (uintptr_t i = 1; i <= 1000; i++) {
+        assert_int_equal(mp_places_set(&places, i << MP_PLACES_SHIFT, 7), MP_OK);
+        assert_sound(&places);
+    }
+    struct mp_places wrong = places;
+    wrong.count++;
+    assert_broken(&wrong, "count");
+    wrong.count = places.slots;
+    assert_broken(&wrong, "half");
+    wrong = places;
+    wrong.slots--;
+    assert_broken(&wrong, "power");
+    struct mp_places_chunk *chunk = mp_places_chunk(&places, 500), right = *chunk;
+    chunk->region = 501;
+    assert_broken(&places, "twice");
+    *chunk = (struct mp_places_chunk){0};
+    assert_false(mp_places_check(&places, &(const char *){NULL}));
+    *chunk = right;
+    assert_sound(&places);
+    mp_places_destroy(&places);
+    assert_sound(&places);
+}
+
 int
 main(void)
 {
@@ -71,6 +117,7 @@ main(void)
         cmocka_unit_test(later_number_of_a_granule_stays),
         cmocka_unit_test(first_and_last_granule_of_a_chunk_are_apart),
         cmocka_unit_test(lack_of_memory_is_told),
+        cmocka_unit_test(check_says_what_is_broken),
     };
     return RUN_TESTS(tests);
 }

@@ -10,7 +10,7 @@ enum { THREADS = 4, MAX_SEEN = 64 };
 
 static const uintptr_t CHUNK = (uintptr_t)1 << MP_CHUNK_SHIFT;
 static const uintptr_t GROUP = (uintptr_t)MP_CHUNK_GROUP << MP_CHUNK_SHIFT;
-static const uintptr_t TOP = (uintptr_t)1 << 47;
+static const uintptr_t TOP = (uintptr_t)1 << MP_ADDRESS_BITS;
 
 static struct mp_shadow shadow;
 
@@ -71,7 +71,7 @@ assert_seen(const struct seen *seen, size_t i, uintptr_t address, uint32_t site,
 /* ---- addresses --------------------------------------------------------------------- */
 
 static void
-only_aligned_addresses_below_47_bits_are_covered(void **state)
+only_aligned_addresses_of_users_are_covered(void **state)
 {
     (void)state;
     assert_true(mp_shadow_covers(0));
@@ -331,7 +331,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(only_aligned_addresses_below_47_bits_are_covered),
+        TEST(only_aligned_addresses_of_users_are_covered),
         TEST(nothing_is_found_before_it_is_reached),
         TEST(lowest_and_highest_address_have_words),
         TEST(walk_visits_in_order_of_address),

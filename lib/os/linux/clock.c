@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "os/clock.h"
 
+#include <assert.h>
+
 enum { SECOND = 1000000000 };
 
 static uint64_t
@@ -8,6 +10,7 @@ read_clock(clockid_t clock)
 {
     struct timespec now;
     clock_gettime(clock, &now);
+    assert(now.tv_sec >= 0 && now.tv_nsec >= 0 && now.tv_nsec < SECOND);
     return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
 

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "os/memory_map.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -64,9 +65,11 @@ mp_memory_map_read(struct mp_range *ranges, size_t capacity)
     struct mp_range range, last = {0, 0};
     size_t count = 0;
     bool readable;
+    assert(ranges || !capacity);
     if (lines.file < 0)
         return 0;
     while (read_line(&lines, &range, &readable)) {
+        assert(range.begin < range.end && last.end <= range.begin); /* the kernel's order */
         if (!readable)
             continue;
         if (count && last.end == range.begin)
@@ -88,6 +91,7 @@ mp_memory_map_has(const struct mp_range *ranges, size_t count, uintptr_t address
     size_t low = 0, high = count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
+        assert(ranges[middle].begin < ranges[middle].end);
         if (ranges[middle].end <= address)
             low = middle + 1;
         else
@@ -99,6 +103,7 @@ mp_memory_map_has(const struct mp_range *ranges, size_t count, uintptr_t address
 bool
 mp_memory_map_copy(uintptr_t address, void *copy, size_t size)
 {
+    assert(copy);
     struct iovec local = {copy, size}, remote = {(void *)address, size};
     const ssize_t done = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
     if (done < 0 && (errno == EPERM || errno == ENOSYS)) {

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "os/pages.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,9 +12,16 @@ mp_pages_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+static inline bool /* for asserts */
+is_whole(uintptr_t begin, size_t size)
+{
+    return ((begin | size) & (mp_pages_size() - 1)) == 0;
+}
+
 static void *
 map(size_t size, int extra_flags)
 {
+    assert(is_whole(0, size));
     void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
     return pages == MAP_FAILED ? NULL : pages;
@@ -37,12 +45,14 @@ mp_pages_map_sparse(size_t size)
 void
 mp_pages_unmap(void *pages, size_t size)
 {
+    assert(size && is_whole((uintptr_t)pages, size));
     munmap(pages, size);
 }
 
 void *
 mp_pages_resize(void *pages, size_t old_size, size_t size)
 {
+    assert(old_size && size && is_whole((uintptr_t)pages, old_size | size));
     void *moved = mremap(pages, old_size, size, MREMAP_MAYMOVE);
     return moved == MAP_FAILED ? NULL : moved;
 }
@@ -50,6 +60,7 @@ mp_pages_resize(void *pages, size_t old_size, size_t size)
 void
 mp_pages_discard(void *pages, size_t size)
 {
+    assert(is_whole((uintptr_t)pages, size));
     madvise(pages, size, MADV_DONTNEED);
 }
 
@@ -72,6 +83,7 @@ mp_pages_read_states(int file, uintptr_t begin, size_t size, uint64_t *states)
 {
     const size_t page = mp_pages_size(), count = (size + page - 1) / page;
     const size_t length = count * sizeof *states;
+    assert(is_whole(begin, 0) && states);
     const off_t offset = (off_t)(begin / page * sizeof *states);
     if (file < 0 || pread(file, states, length, offset) != (ssize_t)length)
         return false;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "os/process.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@ static bool
 read_file(const char *path, char *text, size_t size)
 {
     const int file = open(path, O_RDONLY | O_CLOEXEC);
+    assert(size > 1);
     if (file < 0)
         return false;
     const ssize_t length = read(file, text, size - 1);
@@ -173,6 +175,7 @@ read_rollup(int pid, enum mp_process_metric metric)
 int64_t
 mp_process_resident(int pid, enum mp_process_metric metric)
 {
+    assert(pid >= 0 && (unsigned)metric < MP_PROCESS_METRICS);
     if (metric != MP_RSS)
         return read_rollup(pid ? pid : (int)getpid(), metric);
     return pid ? rss_of(pid) : rss_again();
@@ -242,6 +245,7 @@ mp_process_descendants(int pid, enum mp_process_metric metric)
     const size_t count = list_processes(list);
     const int root = pid ? pid : (int)getpid();
     int64_t sum = 0;
+    assert(pid >= 0 && count <= MAX_PROCESSES);
     for (size_t i = 0; i < count; i++) {
         const int64_t resident =
             descends(list, count, list[i], root) ? mp_process_resident(list[i].pid, metric) : -1;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "os/threads.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <signal.h>
@@ -29,6 +30,7 @@ int
 mp_threads_start(pthread_t *thread, void *(*run)(void *), void *data)
 {
     sigset_t all, before;
+    assert(thread && run);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int error = create(thread, run, data);

@@ -10,6 +10,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -139,6 +140,7 @@ mp_object_presize(PyTypeObject *type)
 static inline bool
 mp_text_is_ready(PyObject *text)
 {
+    assert(PyUnicode_Check(text));
 #if PY_VERSION_HEX < 0x030C0000
     return PyUnicode_IS_READY(text);
 #else
@@ -151,6 +153,7 @@ mp_text_is_ready(PyObject *text)
 static inline size_t
 mp_int_digits(PyObject *number)
 {
+    assert(PyLong_Check(number));
 #if PY_VERSION_HEX >= 0x030C0000
     return ((PyLongObject *)number)->long_value.lv_tag >> 3;
 #else
@@ -209,6 +212,7 @@ mp_recursion_depth(const PyThreadState *tstate)
 static inline void
 mp_recursion_set_depth(PyThreadState *tstate, int depth)
 {
+    assert(depth >= 0);
     tstate->MP_RECURSION_REMAINING = tstate->MP_RECURSION_LIMIT - depth;
 }
 

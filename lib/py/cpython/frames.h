@@ -5,6 +5,7 @@
 #ifndef MP_FRAMES_H
 #define MP_FRAMES_H
 
+#include "base/debug.h"
 #include "base/mem.h"
 #include "py/cpython/compat.h"
 
@@ -76,6 +77,7 @@ mp_frame_top(const PyThreadState *tstate)
 static inline void
 mp_frame_set_top(PyThreadState *tstate, const char *frame)
 {
+    assert(MP_FRAME_HOLDER(tstate)); /* otherwise there is no stack to be set */
     MP_FRAME_HOLDER(tstate)->current_frame = (struct _PyInterpreterFrame *)frame;
 }
 
@@ -117,6 +119,7 @@ mp_frame_is_incomplete(const char *frame)
 {
     const PyCodeObject *code = (const PyCodeObject *)mp_frame_code(frame);
     const uintptr_t ip = mp_frame_ip(frame);
+    assert(mp_frame_is_python(frame));
     const uintptr_t first =
         mp_code_start(code, ip) + (uintptr_t)code->_co_firsttraceable * 2;
     return mp_frame_owner(frame) != MP_FRAME_OWNER_GENERATOR && ip < first;
@@ -143,6 +146,7 @@ mp_frame_first(const char *frame)
 static inline const char *
 mp_frame_skip_folded(const char *frame, uintptr_t last, uintptr_t before_last)
 {
+    assert(frame && last);
     for (int left = MP_FOLDED_MAX; left > 0; left--) {
         const char *next = mp_frame_previous(frame);
         if (!next)

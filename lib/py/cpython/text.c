@@ -2,9 +2,12 @@
 
 #include <string.h>
 
+#include "base/debug.h"
+
 size_t
 mp_text_put(Py_UCS4 c, char out[4])
 {
+    assert(c <= 0x10ffff);
     if (c < 0x80) {
         out[0] = (char)c;
         return 1;
@@ -21,6 +24,7 @@ size_t
 mp_text_encode(PyObject *text, char *out, size_t size)
 {
     size_t used = 0;
+    assert(out || !size);
     if (!text || !PyUnicode_CheckExact(text) || !mp_text_is_ready(text))
         return 0;
     for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(text); i++) {

@@ -6,6 +6,7 @@
 #ifndef MP_VALUES_H
 #define MP_VALUES_H
 
+#include "base/debug.h"
 #include "py/cpython/compat.h"
 
 /* ---- instances of types with MP_PREHEADER_FLAGS --------------------------------------- */
@@ -14,6 +15,7 @@
 static inline PyObject *
 mp_managed_dict(PyObject *object)
 {
+    assert(PyType_HasFeature(Py_TYPE(object), MP_PREHEADER_FLAGS));
     const uintptr_t word = ((const uintptr_t *)object)[MP_DICT_WORD];
     return word & MP_DICT_TAG ? NULL : (PyObject *)word;
 }
@@ -34,6 +36,7 @@ mp_inline_values(PyObject *object)
 static inline PyObject **
 mp_instance_values(PyObject *object)
 {
+    assert(PyType_HasFeature(Py_TYPE(object), MP_PREHEADER_FLAGS));
     if (MP_VALUES_INLINE)
         return mp_inline_values(object);
     const uintptr_t word = ((const uintptr_t *)object)[MP_VALUES_WORD];
@@ -44,6 +47,7 @@ mp_instance_values(PyObject *object)
 static inline uintptr_t
 mp_values_block(const void *values)
 {
+    assert(values);
     return (uintptr_t)values - (MP_VALUES_HAVE_PREFIX ? ((const uint8_t *)values)[-1] : 0);
 }
 
@@ -52,6 +56,7 @@ mp_values_block(const void *values)
 static inline const void *
 mp_bytearray_block(const PyByteArrayObject *array)
 {
+    assert(array->ob_alloc >= 0);
     return array->ob_alloc || !MP_BYTEARRAY_HAS_BYTES ? MP_BYTEARRAY_BLOCK(array) : NULL;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/debug.h"
 #include "os/memory_map.h"
 #include "py/cpython/frames.h"
 
@@ -142,6 +143,7 @@ check_frames(const struct mp_layout *layout, char *text)
 bool
 mp_verify(const struct mp_layout *layout, char *text)
 {
+    assert(layout && text && PyGILState_Check());
     text[0] = '\0';
     return check_table(layout, text) && check_frames(layout, text) && !PyErr_Occurred();
 }

@@ -470,7 +470,7 @@ def test_without_memory_for_a_thread(tmp_path):
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="free-threaded builds are of 3.13")
 def test_the_free_threaded_headers_compile(tmp_path):
     """With -DPy_GIL_DISABLED, all of the extension, without a warning."""
-    sources = [*(ROOT / "lib").glob("**/*.c"), *(ROOT / "pymod" / "memprof").glob("*.c")]
+    sources = [*(ROOT / "lib").glob("**/*.c"), *(ROOT / "pymod" / "core").glob("*.c")]
     command = [
         "gcc",
         "-std=c11",
@@ -480,6 +480,7 @@ def test_the_free_threaded_headers_compile(tmp_path):
         "-Werror",
         "-DPy_GIL_DISABLED",
     ]
-    command += ['-DMEMPROF_VERSION="0"', "-isystem", sysconfig.get_path("include"), "-I"]
-    result = subprocess.run([*command, ROOT / "include", *sources], capture_output=True, text=True)
+    command += ['-DMEMPROF_VERSION="0"', "-isystem", sysconfig.get_path("include")]
+    command += ["-I", ROOT / "include", "-I", ROOT / "lib"]
+    result = subprocess.run([*command, *sources], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
