@@ -45,8 +45,8 @@ PY_TAG = $(shell $(PYTHON) -c "import sys; print(sys.implementation.cache_tag + 
 EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
-.PHONY: all lib ext setup demo check check-c check-py lint install clean help \
-        check-pythons check-walks check-cpython python-table wheel soak nightly check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
+.PHONY: all lib ext setup demo check check-c check-py check-timing lint install clean help \
+        check-pythons check-walks check-cpython python-table wheel soak nightly check-debug check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -106,6 +106,10 @@ check-asan check-ubsan check-tsan: check-%: setup ## C suites and the extension'
 	$(MAKE) check-c SANITIZE=-$(patsubst asan,address,$(patsubst ubsan,undefined,$(patsubst tsan,thread,$*)))
 	$(VENV_PYTHON) tests/matrix/check_sanitized.py $* $(LENGTH)
 
+check-debug: setup          ## both with asserts and with whole structures checked as they change (MP_DEBUG=2)
+	$(MAKE) check-c O=build/obj-debug CFLAGS="-O1 -g -DMP_DEBUG=2"
+	$(VENV_PYTHON) tests/matrix/check_debug.py $(LENGTH)
+
 FUZZ = clang-14 -O1 -g -std=c11 -pthread -fsanitize=fuzzer,address,undefined \
        -fno-sanitize-recover=undefined -Ilib -Iinclude
 FUZZ_SECONDS ?= 60
@@ -139,7 +143,7 @@ soak: setup                 ## threads, forks, starts and stops for SOAK_SECONDS
 	$(VENV_PYTHON) tests/soak/soak.py $(SOAK_SECONDS)
 
 nightly:                    ## what takes hours: soak, CPython's tests, sanitizers, fuzzers
-	@failed=; for what in soak check-cpython check-walks check-asan check-ubsan check-tsan "fuzz FUZZ_SECONDS=1800"; do \
+	@failed=; for what in check-timing check-debug soak check-cpython check-walks check-asan check-ubsan check-tsan "fuzz FUZZ_SECONDS=1800"; do \
 	  $(MAKE) --no-print-directory $$what || failed="$$failed $${what%% *}"; done; \
 	  test -z "$$failed" || { echo "nightly: failed:$$failed"; exit 1; }
 
@@ -149,11 +153,11 @@ wheel:                      ## a wheel for each of PYTHONS in dist/: audited, in
 python-table:               ## the README's table of versions, from the last check-pythons
 	@$(PYTHON) tests/matrix/python_table.py
 
-# Some tests go by the clock, and a machine may be busy: what fails is run once more.
-check-py: ext               ## pytest suite only
-	$(VENV_PYTHON) -m pytest tests/py -q $(PYTEST) || { \
-	  echo "once more, only what failed:"; \
-	  $(VENV_PYTHON) -m pytest tests/py -q --last-failed --last-failed-no-failures none; }
+check-py: ext               ## pytest suite only, without the tests that are marked "timing"
+	$(VENV_PYTHON) -m pytest tests/py -q $(PYTEST)
+
+check-timing: ext           ## only those, which need an idle machine: nightly
+	$(VENV_PYTHON) -m pytest tests/py -q -m timing || test $$? = 5 # there are none
 
 lint: $(VENV)/ready         ## laws between rooms, sizes, headers alone, Python's formatter and linter
 	@$(PYTHON) tests/lint/house.py

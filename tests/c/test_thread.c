@@ -198,7 +198,7 @@ quiesce_waits_for_a_hook_in_flight(void **state)
         struct guest guest;
         atomic_store(&hook_ended, 0);
         enter(&guest, 1, MP_GUARD_RECORDING, stay_in_a_hook);
-        mp_thread_quiesce(MP_QUIESCE_PATIENCE);
+        mp_thread_quiesce(60000); /* the guest may have to wait for a processor */
         assert_int_equal(atomic_load(&hook_ended), 1);
         leave(&guest, 1);
     }

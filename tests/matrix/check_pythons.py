@@ -5,8 +5,8 @@
 
 For each interpreter the tree is copied to build/pythons/VERSION/tree, the extension is built
 there in a virtual environment of its own, and pytest runs with the options that
-MEMPROF_PYTEST adds; what fails is run once more, as in make check. The rows go to
-build/pythons.json as well, which tests/matrix/python_table.py turns into the table of the README.
+MEMPROF_PYTEST adds. The rows go to build/pythons.json as well, which tests/matrix/python_table.py
+turns into the table of the README.
 
 Exit status 1 when a version of .ci/supported is not green. One that cannot be had (no mirror, not
 root) or for which no time is left is shown as not run, last, and fails only with MEMPROF_ALL=1:
@@ -37,7 +37,6 @@ OWN_REPORT = os.environ.get("MEMPROF_OWN_REPORT")  # of pytest on the Python tha
 WELCOME = ("greenlet", "gevent", "coverage")  # some tests need them, where they can be had
 MINUTES = 20  # for the suite on one interpreter
 PROVIDE_MINUTES = 25
-AT_MOST_AGAIN = 20  # tests that are run once more; more that fail are no accident
 ASK = """import sys, sysconfig
 threads = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
 print(".".join(map(str, sys.version_info[:3])) + threads)"""
@@ -180,15 +179,13 @@ class Interpreter:
         report = self.folder / "report.xml"
         if OWN_REPORT and self.version == platform.python_version():  # make check has run it
             row = {"version": self.version, "python": self.python, "seconds": 0}
-            return row | passed_in_the_end(read_report(ROOT / OWN_REPORT, 0, set()))
+            return row | read_report(ROOT / OWN_REPORT, 0, set())
         row = {"version": self.version, "python": self.python, "failures": ["does not build"]}
         row |= {"passed": 0, "failed": 1, "skipped": {}, "expected": {}}
         if self.build():
             report.unlink(missing_ok=True)
             status = self.test(report, *options)
             row |= read_report(report, status, known_failures(minor_of(self.version)))
-            if status == 1 and row["failed"] <= AT_MOST_AGAIN:
-                self.test_again(row, *options)
         row["seconds"] = round(time.monotonic() - began)
         return row
 
@@ -206,20 +203,6 @@ class Interpreter:
             f"--junitxml={report}",
             *options,
         )
-
-    def test_again(self, row: dict, *options: str) -> None:
-        """Some tests go by the clock: what failed is run once more, and that is said."""
-        report = self.folder / "again.xml"
-        report.unlink(missing_ok=True)
-        status = self.test(report, "--last-failed", "--last-failed-no-failures", "none", *options)
-        again = read_report(report, status, set())
-        if status not in (0, 1):
-            return
-        passed = [name for name in row["failures"] if name not in again["failures"]]
-        row["failures"] = [name for name in row["failures"] if name in again["failures"]]
-        row["failed"] = len(row["failures"])
-        row["passed"] += len(passed)
-        row["again"] = passed
 
 
 def name_of(case: xml.Element) -> str:
@@ -249,12 +232,6 @@ def read_report(report: Path, status: int, known: set[str]) -> dict:
     return row
 
 
-def passed_in_the_end(row: dict) -> dict:
-    """Of a report of make check that has passed: it runs once more what has failed."""
-    passed = row["passed"] + len(row["failures"])
-    return row | {"failures": [], "failed": 0, "passed": passed, "again": row["failures"]}
-
-
 def show(row: dict, required: bool) -> None:
     counts = (
         f"{row['passed']} passed, {row['failed']} failed, {sum(row['skipped'].values())} skipped"
@@ -268,8 +245,6 @@ def show(row: dict, required: bool) -> None:
     for what in ("skipped", "expected"):
         for reason, count in row[what].items():
             print(f"          {what} {count}: {reason}")
-    for name in row.get("again", ()):
-        print(f"          passed when run once more: {name}")
     for name in row["failures"]:
         print(f"          failed: {name}")
     sys.stdout.flush()

@@ -83,7 +83,8 @@ def environment(kind: str, tree: Path, reports: Path) -> dict[str, str]:
     if kind == "tsan":
         options += f":suppressions={ROOT / '.ci' / 'tsan_suppressions'}"
     runtime = runtime_of(library, flag)
-    env = os.environ | {variable: options, "MEMPROF_SANITIZER": kind, "PYTHONMALLOC": "malloc"}
+    env = os.environ | {variable: options, "MEMPROF_SANITIZER": kind, "MEMPROF_PATIENCE": "10"}
+    env["PYTHONMALLOC"] = "malloc"
     path = [str(tree / "pymod"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     env |= {"PYTHONPATH": os.pathsep.join(filter(None, path)), "LD_PRELOAD": runtime}
     if sysconfig.get_config_var("Py_GIL_DISABLED"):

@@ -212,7 +212,7 @@ def directory_changed():
 
 def thread_that_outlives_the_main_one():
     def work():
-        time.sleep(0.2)
+        threading.main_thread().join()
         print("thread over", threading.main_thread().is_alive())
 
     threading.Thread(target=work).start()
@@ -241,7 +241,7 @@ def thread_that_fails_with_own_hook():
 
 def signal_interrupt():
     os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(5)
+    time.sleep(60)
 
 
 def signal_interrupt_in_a_handler():
@@ -290,13 +290,15 @@ def signal_terminate_handled():
 
     signal.signal(signal.SIGTERM, handler)
     signal_terminate()
-    time.sleep(5)
+    time.sleep(60)
 
 
 def signal_alarm_handled():
-    signal.signal(signal.SIGALRM, lambda number, frame: print("alarm"))
+    came = []
+    signal.signal(signal.SIGALRM, lambda number, frame: came.append(print("alarm")))
     signal.setitimer(signal.ITIMER_REAL, 0.05)
-    signal.pause()
+    while not came:  # pause() would wait for ever if it came before
+        time.sleep(0.01)
 
 
 def signal_kill():

@@ -37,7 +37,7 @@ def fork(child):
 
 def wait_for_rewrites(path, times=2):
     """Until a file has been written anew so many times."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     seen, changes = None, 0
     while changes <= times and time.monotonic() < end:
         if os.path.exists(path):

@@ -312,7 +312,7 @@ def test_interrupt_leaves_a_report(tmp_path):
     )
     assert process.stdout.readline() == "rewritten 2\n"
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGINT
     traceback, report = stderr.split("\nmemprof  python ")
     assert traceback.rstrip().endswith("KeyboardInterrupt") and "memprof" not in traceback

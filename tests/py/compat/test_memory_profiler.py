@@ -360,7 +360,7 @@ def test_the_debugger_at_a_limit_in_a_terminal(tmp_path):
         ["-m", "memprof.compat.memory_profiler", "--pdb-mmem=100", str(tmp_path / "grows.py")],
         env=environment(),
         encoding="utf-8",
-        timeout=30,
+        timeout=120,
         dimensions=(40, 200),
     )
     child.expect(r"Current memory 1\d\d\.\d\d MiB exceeded the maximum of 100\.00 MiB")

@@ -227,11 +227,11 @@ def test_running_frame_of_another_thread():
         hidden_item = Item()
         addresses.append(id(hidden_item))
         ready.set()
-        done.wait(10)
+        done.wait(60)
 
     thread = threading.Thread(target=worker)
     thread.start()
-    ready.wait(10)
+    ready.wait(60)
     found = _core.heap_holders(array.array("Q", addresses).tobytes(), bytes(8), OWN)
     done.set()
     thread.join()

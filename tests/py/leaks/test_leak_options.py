@@ -23,7 +23,17 @@ for number in range(600):
 if len(sys.argv) > 2:
     sys.exit(int(sys.argv[2]))
 """
-SERVICE = PROGRAMS / "service.py"
+# The demo service, which says when it has served for two seconds, whatever the machine's load.
+SERVICE = f"""
+import sys, time
+sys.path.insert(0, {os.fspath(PROGRAMS)!r})
+import service
+begin = time.monotonic()
+for number in range(120_000):
+    while number * 0.001 > time.monotonic() - begin: time.sleep(0.001)
+    service.handle(number)
+    if number == 2000: print("ready", flush=True)
+"""
 
 
 def work(*arguments, options=("--every", "10")):
@@ -92,30 +102,37 @@ def test_output_is_written_before_the_end():
 # ---- while it runs -----------------------------------------------------------------------------
 
 
-def start_service(*options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "memprof", "--leaks", *options, os.fspath(SERVICE), "30"],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def wait_until(path, text):
+    """Until a file has the text; what it has."""
+    deadline = time.monotonic() + 60
+    while text not in (found := path.read_text()):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.01)
+    return found
 
 
-def test_sigusr1_prints_the_report_so_far_and_ctrl_c_the_last_one():
-    process = start_service()
-    time.sleep(2.5)
-    process.send_signal(signal.SIGUSR1)
-    time.sleep(1.5)
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+def test_sigusr1_prints_the_report_so_far_and_ctrl_c_the_last_one(tmp_path):
+    path = tmp_path / "stderr"
+    with path.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "memprof", "--leaks", "-c", SERVICE],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    with process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGUSR1)
+        wait_until(path, "Still alive, but not growing")
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
     assert process.returncode == -signal.SIGINT
-    so_far, last = stderr.split("Traceback", 1)
+    so_far, last = path.read_text().split("Traceback", 1)
     assert "memprof: leaks so far" in so_far
     for text in (so_far, last):
-        assert "__main__.Session objects" in text
-        assert "held   __main__.SESSIONS[..] (dict) -> Session" in text
+        assert "service.Session objects" in text
+        assert "held   service.SESSIONS[..] (dict) -> Session" in text
     assert last.index("KeyboardInterrupt") < last.index("Leaks: ")
 
 

@@ -19,7 +19,7 @@ def strangers():  # threads that Python does not know
 
 known = int("TSAN_OPTIONS" in os.environ)  # ThreadSanitizer has one
 
-def settle(seconds=20):
+def settle(seconds=60):
     # before 3.13 join() comes back while the thread is still freeing
     deadline = time.monotonic() + seconds
     while (more := strangers()) > known:

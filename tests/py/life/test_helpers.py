@@ -14,7 +14,7 @@ def test_children_of_a_program_end_with_its_time():
     with pytest.raises(subprocess.TimeoutExpired) as caught:
         run_plain("-c", HANGS, timeout=2)
     child = int(caught.value.stdout)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while is_alive(child):
         assert time.monotonic() < deadline
         time.sleep(0.01)

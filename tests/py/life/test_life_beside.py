@@ -112,12 +112,11 @@ def late():
     memprof.take_snapshot().statistics("stack")
 for _ in range(3): threading.Thread(target=late).start()
 """
-SETTLE = "def settle(): time.sleep(0.05)  # the timeline is a thread that Python does not know\n"
 FORK_IN_STORMS = (
     FORK
     + WHILE_OTHERS
-    + SETTLE
     + """
+known += 1  # the timeline is a thread that Python does not know
 def child():
     global done
     done = True
@@ -228,9 +227,8 @@ def test_preloaded_malloc(name):
     library = ctypes.util.find_library(name)
     if not library:
         pytest.skip(f"lib{name} is not installed")
-    program = (
-        SETTLE + "assert {0!r} in open('/proc/self/maps').read()\nmemprof.start(series=True)\n"
-    )
+    program = "assert {0!r} in open('/proc/self/maps').read()\n"
+    program += "memprof.start(series=True); known += 1  # the timeline\n"
     program += "kept = storm(); in_threads(4, storm); check(); memprof.stop(); memprof.start()\n"
     program += "kept += storm(); pid = os.fork()\nif pid == 0: check(); os._exit(0)\n"
     program += "assert os.waitpid(pid, 0)[1] == 0; check()"

@@ -318,15 +318,20 @@ def test_calls_go_as_deep(tmp_path, kind):
 
 
 def wait_for_sleep(pid: int) -> None:
-    """Until the main thread of a process waits in the kernel."""
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "S":
-        time.sleep(0.01)
-    time.sleep(0.2)
+    """Until the main thread of a process waits in the kernel, and goes on waiting."""
+    status, before = Path(f"/proc/{pid}/status"), None
+    while True:
+        facts = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
+        now = facts["State"][0], facts["voluntary_ctxt_switches"]
+        if now == before and now[0] == "S":
+            return
+        before = now
+        time.sleep(0.2)
 
 
 def test_interrupt_from_outside():
     """Ctrl-C at a program that sleeps."""
-    source = "import time; print('ready', flush=True); time.sleep(30)"
+    source = "import time; print('ready', flush=True); time.sleep(120)"
     results = []
     for memprof in ([], ["-m", "memprof", "-q"]):
         process = subprocess.Popen(
@@ -339,7 +344,7 @@ def test_interrupt_from_outside():
         assert process.stdout.readline() == "ready\n"
         wait_for_sleep(process.pid)
         process.send_signal(signal.SIGINT)
-        results.append((*process.communicate(timeout=20), process.returncode))
+        results.append((*process.communicate(timeout=120), process.returncode))
     assert results[0][2] == -signal.SIGINT
     assert results[1] == results[0]
 

@@ -264,7 +264,7 @@ def run_threads(wait, meanwhile=lambda: None):
     threads = [threading.Thread(target=lambda: done.append(counted(wait))) for _ in range(12)]
     for thread in threads: thread.start()
     meanwhile()
-    for thread in threads: thread.join(20)
+    for thread in threads: thread.join(60)
     return len(done)
 prof = LineProfiler()
 prof.add_function(counted)
@@ -452,7 +452,7 @@ inside.wait()
 pid = os.fork()
 if pid == 0:
     import signal
-    signal.alarm(10)
+    signal.alarm(60)
     with prof: counted()
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0

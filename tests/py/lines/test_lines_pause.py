@@ -87,12 +87,12 @@ def test_threads_that_run_selected_functions_keep_the_hooks_in():
 
     def waits():
         inside.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     with profiling(waits):
         thread = threading.Thread(target=waits)
         thread.start()
-        assert inside.wait(10)
+        assert inside.wait(60)
         assert allocators() != before
         go_on.set()
         thread.join()
@@ -233,7 +233,7 @@ def test_a_child_of_a_thread_in_a_selected_function_pauses(tmp_path):
 
         def waits():
             inside.set()
-            go_on.wait(10)
+            go_on.wait(60)
 
         def seen():
             return allocators()
@@ -241,7 +241,7 @@ def test_a_child_of_a_thread_in_a_selected_function_pauses(tmp_path):
         with profiling(waits, seen):
             thread = threading.Thread(target=waits)
             thread.start()
-            inside.wait(10)
+            inside.wait(60)
             child = os.fork()
             if not child:
                 ok = allocators() == before and seen() != before and allocators() == before

@@ -177,7 +177,7 @@ def test_memit_repeats_quietly_and_returns():
 
 
 def test_memit_with_children():
-    code = "x = b'x' * (40 << 20); import time; time.sleep(.3)"
+    code = "x = b'x' * (40 << 20); import time; time.sleep(1.5)"
     (text,) = session(
         f"import subprocess\n%memit -c -i 0.02 subprocess.run([sys.executable, '-c', {code!r}])"
     )

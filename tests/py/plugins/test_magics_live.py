@@ -94,7 +94,7 @@ def test_a_real_terminal_and_ctrl_c():
         ["-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit"],
         env=environment(TERM="xterm-256color", COLUMNS="200"),
         encoding="utf-8",
-        timeout=30,
+        timeout=120,
         dimensions=(60, 200),
     )
 
@@ -109,11 +109,11 @@ def test_a_real_terminal_and_ctrl_c():
     say("%mprun -f f f()", r"2930 KiB")  # with colour around it
     assert "\x1b[" in child.before
     say("%memit f()", r"peak memory: \d+\.\d\d MiB, increment: 2\.8\d MiB")
-    say("%mprun -f f f(); print('go', 1); time.sleep(20)", "go 1")
+    say("%mprun -f f f(); print('go', 1); time.sleep(120)", "go 1")
     child.sendintr()
     child.expect(re.escape("*** KeyboardInterrupt exception caught in code being profiled."))
     say("import asyncio", r"\n")
-    say("async def g(): print('went', 1); await asyncio.sleep(20)\n", r"\n")
+    say("async def g(): print('went', 1); await asyncio.sleep(120)\n", r"\n")
     say("%mprun -f g await g()", "went 1")
     child.sendintr()
     child.expect(r"\*\*\* (KeyboardInterrupt exception caught in|the) code being profiled")
@@ -133,7 +133,7 @@ def test_a_real_kernel_runs_the_notebook(tmp_path, monkeypatch):
     notebook = nbformat.read(NOTEBOOK, 4)
     client = nbclient.NotebookClient(
         notebook,
-        timeout=60,
+        timeout=240,
         kernel_name=_kernel(tmp_path, monkeypatch),
         resources={"metadata": {"path": str(tmp_path)}},
     )
@@ -165,7 +165,7 @@ def kernel_session(tmp_path, monkeypatch, *cells):
     notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
     nbclient.NotebookClient(
         notebook,
-        timeout=60,
+        timeout=240,
         kernel_name=_kernel(tmp_path, monkeypatch),
         allow_errors=True,
         resources={"metadata": {"path": str(tmp_path)}},

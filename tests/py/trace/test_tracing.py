@@ -42,7 +42,7 @@ def at(name, metric="live", snapshot=None):
 
 def check_when_settled():
     """None, or why not. Before 3.13 join() comes back while the thread is still freeing."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while (why := _core.check()) and time.monotonic() < deadline:
         time.sleep(0.01)
     return why
