@@ -1,20 +1,30 @@
 #include "py/heap/heap.h"
 
-#include <stdlib.h>
+#include <string.h>
 
-#include "record/tracer.h"
+enum {
+    FIRST_NODES = 1 << 14,
+    FIRST_EDGES = 1 << 16,
+    FIRST_TYPES = 1 << 10,
+    FIRST_ROOTS = 1 << 10,
+    FIRST_BUFFERS = 1 << 12
+};
 
-enum { FIRST_NODES = 1 << 14, FIRST_TYPES = 1 << 10 };
+/* ---- memory ------------------------------------------------------------------------------- */
 
-/* ---- memory -------------------------------------------------------------------------------- */
+struct array {
+    void *at; /* address of the pointer to the items */
+    size_t item;
+};
 
 /* Grow an array of the heap to `count` items; false and `failed` when there is no memory. */
 static bool
-grow(struct mp_heap *heap, void *array, size_t old_count, size_t count, size_t item)
+grow(struct mp_heap *heap, struct array array, size_t old_count, size_t count)
 {
-    void **at = array;
-    void *grown = *at ? mp_mem_grow(*at, old_count * item, count * item)
-                      : mp_mem_new(count * item);
+    void **at = array.at;
+    assert(count > old_count && (*at != NULL) == (old_count != 0));
+    void *grown = *at ? mp_mem_grow(*at, old_count * array.item, count * array.item)
+                      : mp_mem_new(count * array.item);
     if (grown)
         *at = grown;
     else
@@ -23,391 +33,68 @@ grow(struct mp_heap *heap, void *array, size_t old_count, size_t count, size_t i
 }
 
 static bool
-grow_nodes(struct mp_heap *heap)
+has_room_for(struct mp_heap *heap, size_t count, size_t limit)
 {
-    const size_t old = heap->node_capacity, count = old ? old * 2 : FIRST_NODES;
-    if (count >= UINT32_MAX / 2) {
+    if (count >= limit)
         heap->failed = true;
-        return false;
-    }
-    /* `first` has one more than there are nodes, counted from 0 */
-    const bool grown = grow(heap, &heap->address, old, count, sizeof *heap->address) &&
-                       grow(heap, &heap->size, old, count, sizeof *heap->size) &&
-                       grow(heap, &heap->type, old, count, sizeof *heap->type) &&
-                       grow(heap, &heap->site, old, count, sizeof *heap->site) &&
-                       grow(heap, &heap->graph.first, old, count, sizeof *heap->graph.first);
-    if (grown)
-        heap->node_capacity = (uint32_t)count;
-    return grown;
+    return !heap->failed;
+}
+
+enum { NODE_ARRAYS = 5 };
+
+static void
+list_node_arrays(struct mp_heap *heap, struct array arrays[NODE_ARRAYS])
+{
+    arrays[0] = (struct array){&heap->address, sizeof *heap->address};
+    arrays[1] = (struct array){&heap->size, sizeof *heap->size};
+    arrays[2] = (struct array){&heap->type, sizeof *heap->type};
+    arrays[3] = (struct array){&heap->site, sizeof *heap->site};
+    arrays[4] = (struct array){&heap->graph.first, sizeof *heap->graph.first};
+}
+
+static size_t
+next_node_capacity(const struct mp_heap *heap)
+{
+    return heap->node_capacity ? (size_t)heap->node_capacity * 2 : FIRST_NODES;
 }
 
 static bool
-grow_edges(struct mp_heap *heap)
+grow_nodes(struct mp_heap *heap)
 {
-    const size_t old = heap->edge_capacity, count = old ? old + old / 2 : FIRST_NODES * 4;
-    if (count >= UINT32_MAX) {
-        heap->failed = true;
+    const size_t count = next_node_capacity(heap);
+    struct array arrays[NODE_ARRAYS];
+    if (!has_room_for(heap, count, UINT32_MAX / 2))
         return false;
-    }
-    if (!grow(heap, &heap->graph.target, old, count, sizeof *heap->graph.target))
-        return false;
-    heap->edge_capacity = (uint32_t)count;
+    list_node_arrays(heap, arrays);
+    for (; heap->nodes_grown < NODE_ARRAYS; heap->nodes_grown++)
+        if (!grow(heap, arrays[heap->nodes_grown], heap->node_capacity, count))
+            return false;
+    heap->nodes_grown = 0;
+    heap->node_capacity = (uint32_t)count;
     return true;
 }
 
-/* ---- nodes by address ------------------------------------------------------------------------ */
-
-uint32_t
-mp_heap_find(const struct mp_heap *heap, uintptr_t address)
-{
-    const uint32_t node = mp_places_find(&heap->places, address);
-    return node < MP_HEAP_BUFFER && heap->address[node] == address ? node : 0;
-}
-
 static void
-set_place(struct mp_heap *heap, uintptr_t address, uint32_t number)
+free_nodes(struct mp_heap *heap)
 {
-    if (mp_places_set(&heap->places, address, number) != MP_OK)
-        heap->failed = true;
-}
-
-static uint32_t
-new_node(struct mp_heap *heap, PyObject *object, uint32_t type)
-{
-    if (heap->failed || (heap->graph.nodes + 3 > heap->node_capacity && !grow_nodes(heap)))
-        return 0;
-    const uint32_t node = ++heap->graph.nodes;
-    heap->address[node] = (uintptr_t)object;
-    heap->type[node] = type;
-    heap->size[node] = mp_heap_measure(heap, object, heap->types[type].flags,
-                                       &heap->site[node]);
-    set_place(heap, (uintptr_t)object, node);
-    return node;
-}
-
-uint32_t
-mp_heap_add(struct mp_heap *heap, PyObject *object)
-{
-    const uint32_t known = mp_heap_find(heap, (uintptr_t)object);
-    if (known)
-        return known;
-    if ((uintptr_t)object % sizeof(void *) == 0 &&
-        mp_heap_can_read(heap, object, sizeof *object)) {
-        const uint32_t type = mp_heap_type(heap, Py_TYPE(object));
-        if (type && mp_heap_can_read(heap, object, (size_t)heap->types[type].type->tp_basicsize))
-            return new_node(heap, object, type);
+    struct array arrays[NODE_ARRAYS];
+    list_node_arrays(heap, arrays);
+    for (uint32_t i = 0; i < NODE_ARRAYS; i++) {
+        const size_t count =
+            i < heap->nodes_grown ? next_node_capacity(heap) : heap->node_capacity;
+        mp_mem_free(*(void **)arrays[i].at, count * arrays[i].item);
     }
-    heap->bad_pointers += !heap->failed;
-    return 0;
-}
-
-/* ---- edges ------------------------------------------------------------------------------------- */
-
-static int
-add_edge(PyObject *target, void *data)
-{
-    struct mp_heap *heap = data;
-    const uint32_t node = mp_heap_add(heap, target);
-    if (node && (heap->graph.edges < heap->edge_capacity || grow_edges(heap)))
-        heap->graph.target[heap->graph.edges++] = node;
-    return heap->failed;
-}
-
-/* A code object holds objects, but the collector is not told of them: they make no cycles. */
-static void
-add_code(struct mp_heap *heap, const PyCodeObject *code)
-{
-    PyObject *const held[] = {code->co_consts,   code->co_names,     code->co_exceptiontable,
-                              code->co_filename, code->co_name,      code->co_qualname,
-                              code->co_linetable, code->co_localsplusnames,
-                              code->co_localspluskinds};
-    for (size_t i = 0; i < sizeof held / sizeof *held; i++)
-        if (held[i])
-            add_edge(held[i], heap);
-}
-
-/* The dict of weak references to the subclasses of a class is not told of either. */
-static void
-add_subclasses(struct mp_heap *heap, const PyTypeObject *type)
-{
-    if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) && type->tp_subclasses)
-        add_edge((PyObject *)type->tp_subclasses, heap);
-}
-
-/* A dict whose keys are all str does not tell of them: they make no cycles. */
-static void
-add_keys(struct mp_heap *heap, PyObject *dict)
-{
-    PyObject *key, *value;
-    Py_ssize_t at = 0;
-    if (!mp_dict_has_text_keys(dict))
-        return;
-    while (PyDict_Next(dict, &at, &key, &value))
-        add_edge(key, heap);
-}
-
-/* An untracked object may be half-built, but for tuples and dicts that hold nothing of interest
- * to the collector. */
-static bool
-can_be_traversed(const struct mp_heap_type *type, PyObject *object)
-{
-    if (!(type->flags & MP_TYPE_GC) || !Py_TYPE(object)->tp_traverse || !PyObject_IS_GC(object))
-        return false;
-    return type->flags & MP_TYPE_ALWAYS || mp_object_is_tracked(object);
-}
-
-void
-mp_heap_drain(struct mp_heap *heap)
-{
-    while (heap->scanned < heap->graph.nodes && !heap->failed) {
-        const uint32_t node = ++heap->scanned;
-        PyObject *object = mp_heap_object(heap, node);
-        heap->graph.first[node] = heap->graph.edges;
-        if (PyCode_Check(object))
-            add_code(heap, (PyCodeObject *)object);
-        else if (can_be_traversed(mp_heap_type_of(heap, node), object))
-            Py_TYPE(object)->tp_traverse(object, add_edge, heap);
-        if (PyDict_Check(object))
-            add_keys(heap, object);
-        if (PyType_Check(object))
-            add_subclasses(heap, (PyTypeObject *)object);
-        heap->graph.first[node + 1] = heap->graph.edges;
-    }
-}
-
-void
-mp_heap_add_root(struct mp_heap *heap, struct mp_root root)
-{
-    if (!root.node)
-        return;
-    if (heap->root_count == heap->root_capacity) {
-        const uint32_t count = heap->root_capacity ? heap->root_capacity * 2 : FIRST_TYPES;
-        if (!grow(heap, &heap->roots, heap->root_capacity, count, sizeof *heap->roots))
-            return;
-        heap->root_capacity = count;
-    }
-    heap->roots[heap->root_count++] = root;
-}
-
-/* ---- what traverse functions do not tell ------------------------------------------------------ */
-
-struct hidden {
-    uint32_t *edges; /* node and target, in order of node */
-    size_t count, capacity;
-    uint32_t *degree;
-};
-
-static void
-add_hidden(struct mp_heap *heap, struct hidden *hidden, uint32_t node, uint32_t target)
-{
-    if (hidden->count + 2 > hidden->capacity) {
-        const size_t count = hidden->capacity ? hidden->capacity * 2 : FIRST_NODES;
-        if (!grow(heap, &hidden->edges, hidden->capacity, count, sizeof *hidden->edges))
-            return;
-        hidden->capacity = count;
-    }
-    hidden->edges[hidden->count++] = node;
-    hidden->edges[hidden->count++] = target;
 }
 
 bool
-mp_heap_is_opaque(const struct mp_heap *heap, uint32_t node)
+mp_heap_grow_edges(struct mp_heap *heap)
 {
-    const struct mp_heap_type *type = mp_heap_type_of(heap, node);
-    const uint32_t dull = MP_TYPE_GC | MP_TYPE_LEAF | MP_TYPE_KNOWN;
-    return !(type->flags & dull) && type->type != &PyCode_Type && type->type->tp_basicsize <= 512;
-}
-
-static bool
-has_edge(const struct mp_graph *graph, uint32_t node, uint32_t target)
-{
-    for (uint32_t edge = graph->first[node]; edge < graph->first[node + 1]; edge++)
-        if (graph->target[edge] == target)
-            return true;
-    return false;
-}
-
-/* Has the target a reference that no edge stands for, and does the node not tell of it? */
-static bool
-is_unaccounted(const struct mp_heap *heap, const struct hidden *hidden, uint32_t node,
-               uint32_t target)
-{
-    return mp_object_references(mp_heap_object(heap, target)) >
-               (Py_ssize_t)hidden->degree[target] &&
-           !has_edge(&heap->graph, node, target);
-}
-
-/* A traverse function may be silent about what makes no cycles, and about a list of its own that
- * nobody else can get at. Other objects may be there without a reference: what is watched by a
- * weak one. */
-static bool
-may_be_silent_about(const struct mp_heap *heap, uint32_t target)
-{
-    const struct mp_heap_type *type = mp_heap_type_of(heap, target);
-    return !(type->flags & MP_TYPE_GC) || type->type == &PyList_Type;
-}
-
-/* A word of `node`, or of a block of its own, may be the address of an object that it holds: of any
- * where it tells of none. */
-static void
-look_at_word(struct mp_heap *heap, struct hidden *hidden, uint32_t node, uintptr_t word, bool opaque)
-{
-    const uint32_t target = word % sizeof(void *) ? 0 : mp_heap_find(heap, word);
-    if (target && (opaque || (may_be_silent_about(heap, target) &&
-                              is_unaccounted(heap, hidden, node, target)))) {
-        hidden->degree[target]++;
-        add_hidden(heap, hidden, node, target);
-    }
-}
-
-/* An object whose type has no traverse function (a numpy array) may hold others all the same:
- * the known objects whose addresses it has in its fields. One with such a function need not tell
- * of all (the bytes of an io.BytesIO): it holds those that nobody accounts for. */
-static void
-look_into(struct mp_heap *heap, struct hidden *hidden, uint32_t node)
-{
-    const struct mp_heap_type *type = mp_heap_type_of(heap, node);
-    const bool opaque = mp_heap_is_opaque(heap, node);
-    if (!opaque && ((type->flags & (MP_TYPE_LEAF | MP_TYPE_KNOWN)) || !(type->flags & MP_TYPE_GC) ||
-                    type->type->tp_basicsize > 512))
-        return;
-    const uintptr_t *words = (const uintptr_t *)heap->address[node];
-    const size_t count = mp_heap_fields_size(mp_heap_object(heap, node)) / sizeof *words;
-    for (size_t i = sizeof(PyObject) / sizeof *words; i < count; i++)
-        if (words[i] != heap->address[node])
-            look_at_word(heap, hidden, node, words[i], opaque);
-}
-
-/* The same for a small block that an object of C code owns (the writer of an io.StringIO). The
- * values of an instance are told of. */
-static void
-look_into_buffer(struct mp_heap *heap, struct hidden *hidden, const struct mp_buffer *buffer)
-{
-    enum { SMALL = 128 };
-    const struct mp_heap_type *type = mp_heap_type_of(heap, buffer->owner);
-    if (buffer->size > SMALL || (type->flags & (MP_TYPE_LEAF | MP_TYPE_KNOWN)) ||
-        type->type == &PyCode_Type || PyType_HasFeature(type->type, MP_PREHEADER_FLAGS))
-        return;
-    const uintptr_t *words = (const uintptr_t *)buffer->address;
-    for (size_t i = 0; i < buffer->size / sizeof *words; i++)
-        look_at_word(heap, hidden, buffer->owner, words[i], false);
-}
-
-static int
-compare_edges(const void *left, const void *right)
-{
-    const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    return (a > b) - (a < b);
-}
-
-/* Put the hidden edges where they belong: all edges move up, the last ones first. */
-static void
-merge_hidden(struct mp_heap *heap, const struct hidden *hidden)
-{
-    struct mp_graph *graph = &heap->graph;
-    size_t left = hidden->count / 2;
-    while (!heap->failed && graph->edges + left >= heap->edge_capacity)
-        grow_edges(heap);
-    if (heap->failed)
-        return;
-    uint32_t to = graph->edges + (uint32_t)left, from = graph->edges;
-    graph->edges = graph->first[graph->nodes + 1] = to;
-    for (uint32_t node = graph->nodes; node >= 1 && left; node--) {
-        while (left && hidden->edges[2 * left - 2] == node)
-            graph->target[--to] = hidden->edges[2 * left-- - 1];
-        const uint32_t begin = graph->first[node];
-        while (from > begin)
-            graph->target[--to] = graph->target[--from];
-        graph->first[node] = to;
-    }
-}
-
-static void
-find_hidden(struct mp_heap *heap)
-{
-    const size_t size = ((size_t)heap->graph.nodes + 1) * sizeof(uint32_t);
-    struct hidden hidden = {.degree = mp_mem_new(size)};
-    heap->failed |= !hidden.degree;
-    if (!heap->failed)
-        mp_graph_in_degrees(&heap->graph, hidden.degree);
-    for (uint32_t node = 1; node <= heap->graph.nodes && !heap->failed; node++)
-        look_into(heap, &hidden, node);
-    for (size_t i = 0; i < heap->buffer_count && !heap->failed; i++)
-        if (heap->buffers[i].owner)
-            look_into_buffer(heap, &hidden, &heap->buffers[i]);
-    if (hidden.count)
-        qsort(hidden.edges, hidden.count / 2, 2 * sizeof *hidden.edges, compare_edges);
-    if (hidden.count && !heap->failed)
-        merge_hidden(heap, &hidden);
-    mp_mem_free(hidden.degree, size);
-    mp_mem_free(hidden.edges, hidden.capacity * sizeof *hidden.edges);
-}
-
-/* ---- the pass ------------------------------------------------------------------------------------ */
-
-static void
-add_object(PyObject *object, void *data)
-{
-    struct mp_heap *heap = data;
-    if (!heap->failed) {
-        mp_heap_add(heap, object);
-        mp_heap_drain(heap);
-    }
-}
-
-static void
-read_memory_map(struct mp_heap *heap)
-{
-    size_t count = mp_memory_map_read(NULL, 0) + 64;
-    heap->ranges = mp_mem_new(count * sizeof *heap->ranges);
-    heap->range_capacity = heap->ranges ? count : 0;
-    heap->range_count = heap->ranges ? mp_memory_map_read(heap->ranges, count) : 0;
-    if (heap->range_count > count)
-        heap->range_count = count;
-    heap->failed |= !heap->ranges;
-}
-
-struct run {
-    struct mp_heap *heap;
-    int (*use)(struct mp_heap *heap, void *data);
-    void *data;
-    int status;
-};
-
-static void
-pass(void *data)
-{
-    struct run *run = data;
-    struct mp_heap *heap = run->heap;
-    read_memory_map(heap);
-    mp_heap_find_roots(heap);
-    mp_heap_drain(heap);
-    mp_heap_each_object(heap, add_object, heap);
-    if (!heap->failed && mp_tracer_is_active()) {
-        mp_heap_find_blocks(heap);
-        mp_heap_drain(heap);
-        mp_heap_find_buffers(heap);
-    }
-    find_hidden(heap);
-    if (!heap->failed)
-        mp_heap_find_stacks(heap);
-    if (!heap->failed)
-        run->status = run->use(heap, run->data);
-}
-
-int
-mp_heap_run(struct mp_heap *heap, const char *own_path,
-            int (*use)(struct mp_heap *heap, void *data), void *data)
-{
-    struct run run = {heap, use, data, MP_NO_MEMORY};
-    *heap = (struct mp_heap){.own_path = own_path};
-    if (mp_names_init(&heap->names) != MP_OK)
-        return MP_NO_MEMORY;
-    if (grow_nodes(heap) && grow_edges(heap))
-        mp_heap_in_pause(heap, pass, &run);
-    if (run.status != MP_OK)
-        mp_heap_free(heap);
-    return run.status;
+    const size_t old = heap->edge_capacity, count = old ? old + old / 2 : FIRST_EDGES;
+    if (!has_room_for(heap, count, UINT32_MAX) ||
+        !grow(heap, (struct array){&heap->graph.target, sizeof *heap->graph.target}, old, count))
+        return false;
+    heap->edge_capacity = (uint32_t)count;
+    return true;
 }
 
 #define FREE(array, count) mp_mem_free(array, (size_t)(count) * sizeof *(array))
@@ -415,11 +102,7 @@ mp_heap_run(struct mp_heap *heap, const char *own_path,
 void
 mp_heap_free(struct mp_heap *heap)
 {
-    FREE(heap->address, heap->node_capacity);
-    FREE(heap->size, heap->node_capacity);
-    FREE(heap->type, heap->node_capacity);
-    FREE(heap->site, heap->node_capacity);
-    FREE(heap->graph.first, heap->node_capacity);
+    free_nodes(heap);
     FREE(heap->graph.target, heap->edge_capacity);
     FREE(heap->types, heap->type_capacity);
     FREE(heap->type_slots, heap->type_slot_count);
@@ -427,7 +110,6 @@ mp_heap_free(struct mp_heap *heap)
     FREE(heap->roots, heap->root_capacity);
     FREE(heap->buffers, heap->buffer_capacity);
     mp_places_destroy(&heap->places);
-    FREE(heap->ranges, heap->range_capacity);
     mp_names_destroy(&heap->names);
     *heap = (struct mp_heap){0};
 }
@@ -442,4 +124,304 @@ mp_heap_memory(const struct mp_heap *heap)
            mp_places_memory(&heap->places) +
            heap->type_capacity * sizeof *heap->types +
            heap->buffer_capacity * sizeof *heap->buffers;
+}
+
+/* ---- nodes and edges ---------------------------------------------------------------------- */
+
+static void
+set_place(struct mp_heap *heap, uintptr_t address, uint32_t number)
+{
+    if (mp_places_set(&heap->places, address, number) != MP_OK)
+        heap->failed = true;
+}
+
+uint32_t
+mp_heap_add_node(struct mp_heap *heap, uintptr_t address, uint32_t type)
+{
+    assert(address && type && type <= heap->type_count);
+    if (heap->failed || (heap->graph.nodes + 3 > heap->node_capacity && !grow_nodes(heap)))
+        return 0;
+    const uint32_t node = ++heap->graph.nodes;
+    assert(node < MP_HEAP_BUFFER);
+    heap->address[node] = address;
+    heap->type[node] = type;
+    set_place(heap, address, node);
+    return node;
+}
+
+/* Each row moves up by as much as is put into those before it, the last one first. room[n]: how
+ * many edges node n gets; afterwards where they go. */
+static void
+make_room(struct mp_graph *graph, uint32_t *room, size_t count)
+{
+    uint32_t from = graph->edges, to = from + (uint32_t)count;
+    graph->edges = graph->first[graph->nodes + 1] = to;
+    for (uint32_t node = graph->nodes; node >= 1 && from != to; node--) {
+        to -= room[node];
+        room[node] = to;
+        while (from > graph->first[node])
+            graph->target[--to] = graph->target[--from];
+        graph->first[node] = to;
+    }
+    assert(from == to);
+}
+
+void
+mp_heap_insert_edges(struct mp_heap *heap, const struct mp_edge *edges, size_t count)
+{
+    const size_t size = ((size_t)heap->graph.nodes + 1) * sizeof(uint32_t);
+    uint32_t *room = count && !heap->failed ? mp_mem_new(size) : NULL;
+    assert(heap->failed || heap->rows == heap->graph.nodes);
+    heap->failed |= count && !room;
+    while (!heap->failed && heap->graph.edges + count >= heap->edge_capacity)
+        mp_heap_grow_edges(heap);
+    if (count && !heap->failed) {
+        for (size_t i = 0; i < count; i++)
+            room[edges[i].node]++;
+        make_room(&heap->graph, room, count);
+        for (size_t i = 0; i < count; i++)
+            heap->graph.target[room[edges[i].node]++] = edges[i].target;
+    }
+    mp_mem_free(room, size);
+}
+
+/* ---- types -------------------------------------------------------------------------------- */
+
+/* The slot of a type, or a free one. There is one. */
+static size_t
+slot_of(const struct mp_heap *heap, uintptr_t identity)
+{
+    const size_t mask = heap->type_slot_count - 1;
+    size_t slot = mp_hash_mix(identity >> 3, 1) >> 16 & mask;
+    while (heap->type_slots[slot] && heap->types[heap->type_slots[slot]].identity != identity)
+        slot = (slot + 1) & mask;
+    return slot;
+}
+
+uint32_t
+mp_heap_find_type(const struct mp_heap *heap, uintptr_t identity)
+{
+    return heap->type_slot_count ? heap->type_slots[slot_of(heap, identity)] : 0;
+}
+
+static bool
+grow_type_slots(struct mp_heap *heap, size_t count)
+{
+    uint32_t *slots = mp_mem_new(count * sizeof *slots);
+    if (!slots) {
+        heap->failed = true;
+        return false;
+    }
+    FREE(heap->type_slots, heap->type_slot_count);
+    heap->type_slots = slots;
+    heap->type_slot_count = count;
+    for (uint32_t i = 1; i <= heap->type_count; i++)
+        slots[slot_of(heap, heap->types[i].identity)] = i;
+    return true;
+}
+
+static bool
+grow_types(struct mp_heap *heap)
+{
+    const uint32_t old = heap->type_capacity, count = old ? old * 2 : FIRST_TYPES;
+    if (!grow(heap, (struct array){&heap->types, sizeof *heap->types}, old, count))
+        return false;
+    heap->type_capacity = count;
+    return grow_type_slots(heap, (size_t)count * 2);
+}
+
+/* first_named[name], or NULL. */
+static uint32_t *
+first_of_name(struct mp_heap *heap, uint32_t name)
+{
+    const size_t old = heap->first_named_count, count = ((size_t)name + 512) * 2;
+    if (name >= old) {
+        if (!grow(heap, (struct array){&heap->first_named, sizeof *heap->first_named}, old, count))
+            return NULL;
+        heap->first_named_count = count;
+    }
+    return &heap->first_named[name];
+}
+
+/* Classes that a function makes anew each time have one name. */
+static uint32_t
+find_alike(struct mp_heap *heap, uint32_t index)
+{
+    const struct mp_heap_type *type = &heap->types[index];
+    uint32_t *first = first_of_name(heap, type->name);
+    if (first && !*first)
+        *first = index;
+    return first && heap->types[*first].flags == type->flags ? *first : index;
+}
+
+uint32_t
+mp_heap_add_type(struct mp_heap *heap, const struct mp_heap_type *type)
+{
+    assert(type->identity && !mp_heap_find_type(heap, type->identity));
+    if (heap->failed || (heap->type_count + 2 > heap->type_capacity && !grow_types(heap)))
+        return 0;
+    const uint32_t index = heap->type_count + 1;
+    heap->types[index] = *type;
+    heap->types[index].alike = find_alike(heap, index);
+    heap->type_slots[slot_of(heap, type->identity)] = index;
+    heap->type_count = index;
+    return index;
+}
+
+int
+mp_heap_init(struct mp_heap *heap)
+{
+    *heap = (struct mp_heap){0};
+    if (mp_names_init(&heap->names) == MP_OK && grow_nodes(heap) && mp_heap_grow_edges(heap) &&
+        grow_types(heap))
+        return MP_OK;
+    mp_heap_free(heap);
+    return MP_NO_MEMORY;
+}
+
+/* ---- roots and buffers -------------------------------------------------------------------- */
+
+void
+mp_heap_add_root(struct mp_heap *heap, const struct mp_root *root)
+{
+    assert(root->node <= heap->graph.nodes && root->kind < MP_ROOTS);
+    if (!root->node)
+        return;
+    if (heap->root_count == heap->root_capacity) {
+        const uint32_t old = heap->root_capacity, count = old ? old * 2 : FIRST_ROOTS;
+        if (!grow(heap, (struct array){&heap->roots, sizeof *heap->roots}, old, count))
+            return;
+        heap->root_capacity = count;
+    }
+    heap->roots[heap->root_count++] = *root;
+}
+
+/* Where an address is in one granule with an object, the object keeps the place. */
+void
+mp_heap_add_buffer(struct mp_heap *heap, const struct mp_buffer *buffer)
+{
+    assert(buffer->address && buffer->owner <= heap->graph.nodes);
+    if (heap->buffer_count == heap->buffer_capacity) {
+        const size_t old = heap->buffer_capacity, count = old ? old * 2 : FIRST_BUFFERS;
+        if (!has_room_for(heap, count, (size_t)MP_HEAP_BUFFER + 1) ||
+            !grow(heap, (struct array){&heap->buffers, sizeof *heap->buffers}, old, count))
+            return;
+        heap->buffer_capacity = count;
+    }
+    const uint32_t number = MP_HEAP_BUFFER + (uint32_t)heap->buffer_count;
+    heap->buffers[heap->buffer_count++] = *buffer;
+    if (!mp_places_find(&heap->places, buffer->address))
+        set_place(heap, buffer->address, number);
+}
+
+/* ---- is it sound? ------------------------------------------------------------------------- */
+
+static bool
+is_name(const struct mp_heap *heap, uint32_t name)
+{
+    return !name || mp_table_peek(&heap->names.table, name);
+}
+
+static const char *
+why_types(const struct mp_heap *heap)
+{
+    for (uint32_t i = 1; i <= heap->type_count; i++) {
+        const struct mp_heap_type *type = &heap->types[i];
+        if (mp_heap_find_type(heap, type->identity) != i)
+            return "a type is not found by its identity";
+        if (!is_name(heap, type->name) || !is_name(heap, type->short_name) ||
+            !is_name(heap, type->module))
+            return "a type has a name that is none";
+        if (!type->alike || type->alike > i)
+            return "a type is like none before it";
+        const struct mp_heap_type *alike = &heap->types[type->alike];
+        if (alike->name != type->name || alike->flags != type->flags ||
+            alike->alike != type->alike)
+            return "types are alike that differ";
+    }
+    return NULL;
+}
+
+/* What is found at an address, or at the neighbour that has its granule. */
+static bool
+has_place(const struct mp_heap *heap, uintptr_t address)
+{
+    const uint32_t number = mp_places_find(&heap->places, address);
+    const bool buffer = number >= MP_HEAP_BUFFER;
+    if (!number || (buffer ? number - MP_HEAP_BUFFER >= heap->buffer_count
+                           : number > heap->graph.nodes))
+        return false;
+    const uintptr_t there = buffer ? heap->buffers[number - MP_HEAP_BUFFER].address
+                                   : heap->address[number];
+    return there >> 4 == address >> 4;
+}
+
+static const char *
+why_nodes(const struct mp_heap *heap)
+{
+    for (uint32_t node = 1; node <= heap->graph.nodes; node++) {
+        if (!heap->type[node] || heap->type[node] > heap->type_count)
+            return "an object has a type that is none";
+        if (!heap->address[node] || !has_place(heap, heap->address[node]))
+            return "an object is not found by its address";
+    }
+    return NULL;
+}
+
+static const char *
+why_roots(const struct mp_heap *heap)
+{
+    for (uint32_t i = 0; i < heap->root_count; i++) {
+        const struct mp_root *root = &heap->roots[i];
+        if (root->node > heap->graph.nodes)
+            return "a root is no object";
+        if (root->kind >= MP_ROOTS)
+            return "a root is of no kind";
+        if (!is_name(heap, root->name) || !is_name(heap, root->name2))
+            return "a root has a name that is none";
+    }
+    return NULL;
+}
+
+static const char *
+why_buffers(const struct mp_heap *heap)
+{
+    for (size_t i = 0; i < heap->buffer_count; i++) {
+        const struct mp_buffer *buffer = &heap->buffers[i];
+        if (buffer->owner > heap->graph.nodes)
+            return "a buffer is owned by no object";
+        if (buffer->owner && heap->size[buffer->owner] < buffer->size)
+            return "a buffer is larger than the object with its buffers";
+        if (!has_place(heap, buffer->address))
+            return "a buffer is not found by its address";
+    }
+    return NULL;
+}
+
+static const char *
+why_counts(const struct mp_heap *heap)
+{
+    if (heap->failed)
+        return "it was made without memory";
+    if (heap->graph.nodes + (heap->graph.nodes != 0) >= heap->node_capacity ||
+        heap->graph.edges > heap->edge_capacity || heap->root_count > heap->root_capacity ||
+        heap->buffer_count > heap->buffer_capacity ||
+        heap->type_count + (heap->type_count != 0) > heap->type_capacity)
+        return "there is more than there is room for";
+    if (heap->rows != heap->graph.nodes)
+        return "an object has no row of edges";
+    return NULL;
+}
+
+bool
+mp_heap_check(const struct mp_heap *heap, const char **why)
+{
+    *why = why_counts(heap);
+    if (!*why && !mp_graph_check(&heap->graph, why))
+        return false;
+    const char *(*const parts[])(const struct mp_heap *heap) = {why_types, why_nodes, why_roots,
+                                                                why_buffers};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !*why; i++)
+        *why = parts[i](heap);
+    return *why == NULL;
 }

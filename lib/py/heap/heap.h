@@ -1,48 +1,46 @@
-/* heap: all objects of the interpreter as a graph, by one pass.
+/* heap: all objects of one moment as plain data. Pure: no Python, no globals, no threads.
  *
- * Nodes are objects: all that the collector knows, and whatever they lead to (strings, numbers,
- * untracked tuples). Edges are what tp_traverse reports. Where the trace knows an object's
- * block, the node has its exact size and its site; blocks that are no objects (list items, dict
- * tables, buffers) are counted to the object that owns them. Live blocks that look like objects
- * but that nothing leads to are nodes too: only C code knows them.
+ * Nodes are objects, edges what one holds of others. A node has an address (an identity, never
+ * followed here), a type, a size and the allocation site of its block. Buffers are live blocks
+ * that are no objects; their bytes are in the size of the object that owns them. Roots say from
+ * where objects are held.
  *
- * Rules of the pass: no Python code runs, no reference count changes, nothing is allocated but
- * by mem.h, no recursion. The objects cannot change meanwhile: the caller holds the GIL; on
- * free-threaded builds the world is stopped. Only while it lasts may objects be looked at: see
- * mp_heap_run. Afterwards the heap is plain data, used by one thread at a time.
+ * It is made in this order: types before their nodes; nodes at any time; the edges of node 1, of
+ * node 2 and so on, each between mp_heap_open_row and mp_heap_close_row; edges that are found later
+ * are put in by mp_heap_insert_edges. Who makes it (py/heap/pass.h, a test) answers for what
+ * mp_heap_check asks.
  *
- * A pointer from a tp_traverse is believed only when the memory there can be read and its type
- * is a type; what is not is counted in `bad_pointers`.
+ * Errors stick: without memory `failed` is set, ids are 0, and nothing is added any more.
+ * The heap owns its arrays. For one thread at a time.
  */
 #ifndef MP_HEAP_H
 #define MP_HEAP_H
 
-#include "py/cpython/compat.h"
+#include <assert.h>
 
-#include "graph/graph.h"
 #include "base/names.h"
-#include "os/memory_map.h"
 #include "base/places.h"
+#include "graph/graph.h"
 
+/* What paths and their texts must know of a type. The bits from MP_TYPE_OF_MAKER on are for who
+ * makes the heap, and mean nothing here. */
 enum mp_type_flag {
-    MP_TYPE_GC = 1,      /* the collector knows its objects */
-    MP_TYPE_LEAF = 2,    /* its objects own no blocks: do not look for any */
-    MP_TYPE_ALWAYS = 4,  /* traverse its objects even when they are untracked */
-    MP_TYPE_KNOWN = 8,   /* a container of CPython whose buffers own nothing */
-    MP_TYPE_IS_TYPE = 16,       /* its objects are types */
-    MP_TYPE_IS_MODULE = 32,
-    MP_TYPE_IS_SUSPENDED = 64,  /* generators and coroutines */
-    MP_TYPE_IS_CELL = 128,
-    MP_TYPE_IS_ARRAY = 256,     /* of numpy */
+    MP_TYPE_IS_TYPE = 1,      /* its objects are types */
+    MP_TYPE_IS_MODULE = 2,
+    MP_TYPE_IS_SUSPENDED = 4, /* generators and coroutines */
+    MP_TYPE_IS_CELL = 8,
+    MP_TYPE_OF_MAKER = 1 << 8,
 };
 
 struct mp_heap_type {
-    PyTypeObject *type; /* an identity; to be looked at only while the pass lasts */
-    uint32_t name;      /* qualified, with the module unless that is builtins */
+    uintptr_t identity;  /* address of the type */
+    uint32_t name;       /* qualified, with the module unless that is builtins */
     uint32_t short_name; /* without the module */
     uint32_t module;
     uint32_t flags;
+    uint32_t row;   /* of who makes the heap: what is known of such types */
     uint32_t alike; /* the first type with this name and these flags: reports tell no difference */
+    bool built_in;  /* of C code: no class */
 };
 
 /* From where a search starts; the order is that of preference when paths are made. */
@@ -54,21 +52,19 @@ enum mp_root_kind {
     MP_ROOT_FRAME,       /* a local variable of a running frame */
     MP_ROOT_STACK,       /* perhaps on the evaluation stack of a running frame */
     MP_ROOT_OWN,         /* memprof itself */
-    MP_ROOT_INTERPRETER, /* what the program has given the interpreter: a codec, a trace function ... */
+    MP_ROOT_INTERPRETER, /* what the program has given it: a codec, a trace function ... */
     MP_ROOT_C,           /* held by C code: more references than edges */
     MP_ROOT_NOTHING,     /* held by nothing but each other */
     MP_ROOTS
 };
 
 struct mp_root {
-    uint32_t node;
+    uint32_t node;       /* 0: it turned out to be none */
     uint32_t kind;
-    uint32_t name;  /* of the module, of the variable ... */
-    uint32_t name2; /* of the function */
+    uint32_t name;       /* of the module, of the variable ... */
+    uint32_t name2;      /* of the function */
+    uint32_t references; /* MP_ROOT_C: those that no edge stands for */
 };
-
-/* Nodes are fewer; see `places`. */
-#define MP_HEAP_BUFFER 0x80000000u
 
 /* A live block that is no object. */
 struct mp_buffer {
@@ -78,9 +74,18 @@ struct mp_buffer {
     uint32_t site;
 };
 
+struct mp_edge {
+    uint32_t node, target;
+};
+
+/* Numbers of places from here on are buffers; nodes are fewer. */
+#define MP_HEAP_BUFFER 0x80000000u
+
 struct mp_heap {
     struct mp_graph graph;
     uint32_t node_capacity, edge_capacity;
+    uint32_t nodes_grown; /* arrays by node that were made larger than that when memory ran out */
+    uint32_t rows;       /* nodes whose edges are complete, or being added: the last one's */
     uintptr_t *address;  /* by node, as the arrays below */
     uint64_t *size;      /* bytes, with the buffers it owns */
     uint32_t *type;
@@ -89,7 +94,7 @@ struct mp_heap {
 
     struct mp_heap_type *types; /* from 1 */
     uint32_t type_count, type_capacity;
-    uint32_t *type_slots;
+    uint32_t *type_slots; /* by identity */
     size_t type_slot_count;
     uint32_t *first_named; /* by name: the first type that has it */
     size_t first_named_count;
@@ -100,82 +105,90 @@ struct mp_heap {
     struct mp_buffer *buffers;
     size_t buffer_count, buffer_capacity;
 
-    struct mp_range *ranges;
-    size_t range_count, range_capacity;
     struct mp_names names;
-    PyObject **everything;  /* without a GIL, while the pass lasts: what the collector knows */
-    size_t everything_count;
-    const char *own_path;   /* of memprof's package: frames of its files are its own */
-    uint32_t scanned;       /* nodes whose edges are complete */
-    uint64_t bad_pointers, bad_objects;
-    bool failed;            /* there was no memory */
+    uint64_t bad_pointers; /* references that could not be followed */
+    bool failed;           /* there was no memory */
 };
 
-/* Make the pass, then call `use` while the objects are still as they were. Statuses: mem.h. */
-MP_WARN_UNUSED int mp_heap_run(struct mp_heap *heap, const char *own_path,
-                               int (*use)(struct mp_heap *heap, void *data), void *data);
+MP_WARN_UNUSED int mp_heap_init(struct mp_heap *heap);
 void mp_heap_free(struct mp_heap *heap);
-
-/* The node of an object; 0 when it is none. */
-uint32_t mp_heap_find(const struct mp_heap *heap, uintptr_t address);
 
 /* All memory of the heap, in bytes. */
 size_t mp_heap_memory(const struct mp_heap *heap);
 
-/* ---- between the parts of the pass ------------------------------------------------------ */
+/* Is the structure sound, and whole? */
+bool mp_heap_check(const struct mp_heap *heap, const char **why);
 
-/* heap.c: the node of an object, made when it has none; 0 when it is not to be believed. */
-uint32_t mp_heap_add(struct mp_heap *heap, PyObject *object);
-void mp_heap_drain(struct mp_heap *heap); /* complete the edges of all nodes */
-void mp_heap_add_root(struct mp_heap *heap, struct mp_root root);
+/* ---- making one --------------------------------------------------------------------------- */
 
-/* An object of C code whose traverse function says nothing of what it holds. */
-bool mp_heap_is_opaque(const struct mp_heap *heap, uint32_t node);
+/* A new node: its size and site are 0 yet. */
+uint32_t mp_heap_add_node(struct mp_heap *heap, uintptr_t address, uint32_t type);
 
-/* types.c: index of a type, 0 for what is none. */
-uint32_t mp_heap_type(struct mp_heap *heap, PyTypeObject *type);
-uint32_t mp_heap_type_known(const struct mp_heap *heap, const PyTypeObject *type);
-bool mp_heap_can_read(const struct mp_heap *heap, const void *at, size_t size);
+/* A new type; `alike` is found here. */
+uint32_t mp_heap_add_type(struct mp_heap *heap, const struct mp_heap_type *type);
 
-/* sizes.c: size in bytes and site. */
-uint64_t mp_heap_measure(const struct mp_heap *heap, PyObject *object, uint32_t type_flags,
-                         uint32_t *site);
+/* One of node 0 is passed over. */
+void mp_heap_add_root(struct mp_heap *heap, const struct mp_root *root);
+void mp_heap_add_buffer(struct mp_heap *heap, const struct mp_buffer *buffer);
 
-/* Is each key of a dict an exact str, so that its traverse function leaves the keys out? */
-bool mp_dict_has_text_keys(PyObject *dict);
+/* Room for one edge more; false when there is no memory. */
+bool mp_heap_grow_edges(struct mp_heap *heap);
 
-/* An object of a type is never smaller; what seems to be lies within another block. */
-Py_ssize_t mp_heap_least_size(const PyTypeObject *type);
+/* Add edges when all rows are complete: behind those that the node has, in the order given. */
+void mp_heap_insert_edges(struct mp_heap *heap, const struct mp_edge *edges, size_t count);
 
-/* Bytes of an object, from its head on, where references to others may lie. */
-size_t mp_heap_fields_size(PyObject *object);
+/* The edges of the next node come now. */
+static inline uint32_t
+mp_heap_open_row(struct mp_heap *heap)
+{
+    assert(heap->rows < heap->graph.nodes);
+    const uint32_t node = ++heap->rows;
+    heap->graph.first[node] = heap->graph.edges;
+    return node;
+}
 
-/* collector.c: call visit for each object that the collector knows, and nothing else. */
-void mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *data),
-                         void *data);
-void mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data);
+static inline void
+mp_heap_add_edge(struct mp_heap *heap, uint32_t target)
+{
+    assert(heap->rows && target && target <= heap->graph.nodes);
+    if (heap->graph.edges < heap->edge_capacity || mp_heap_grow_edges(heap))
+        heap->graph.target[heap->graph.edges++] = target;
+}
 
-/* blocks.c: live blocks that are no nodes: objects nobody leads to, and buffers; then who
- * owns which buffer. */
-void mp_heap_find_blocks(struct mp_heap *heap);
-void mp_heap_find_buffers(struct mp_heap *heap);
+static inline void
+mp_heap_close_row(struct mp_heap *heap)
+{
+    assert(heap->rows && heap->graph.first[heap->rows] <= heap->graph.edges);
+    heap->graph.first[heap->rows + 1] = heap->graph.edges;
+}
 
-/* roots.c: the stacks last, when all objects are known. */
-void mp_heap_find_roots(struct mp_heap *heap);
-void mp_heap_add_named_root(struct mp_heap *heap, enum mp_root_kind kind, const char *name,
-                            PyObject *object); /* none for NULL */
-void mp_heap_find_stacks(struct mp_heap *heap);
+/* ---- asking it ---------------------------------------------------------------------------- */
 
-/* internals.c: what only the interpreter itself holds. */
-void mp_heap_find_internals(struct mp_heap *heap);
+/* The node of an object; 0 when it is none. */
+static inline uint32_t
+mp_heap_find(const struct mp_heap *heap, uintptr_t address)
+{
+    const uint32_t node = mp_places_find(&heap->places, address);
+    return node < MP_HEAP_BUFFER && heap->address[node] == address ? node : 0;
+}
 
-/* Call visit for each local variable of a frame: name may be NULL. */
-void mp_heap_each_local(const struct mp_heap *heap, const char *frame,
-                        void (*visit)(PyObject *name, PyObject *value, void *data), void *data);
+/* The buffer that begins at an address, or NULL. */
+static inline struct mp_buffer *
+mp_heap_find_buffer(const struct mp_heap *heap, uintptr_t address)
+{
+    const uint32_t number = mp_places_find(&heap->places, address);
+    if (number < MP_HEAP_BUFFER || heap->buffers[number - MP_HEAP_BUFFER].address != address)
+        return NULL;
+    return &heap->buffers[number - MP_HEAP_BUFFER];
+}
+
+/* The type with an identity; 0 when there is none yet. */
+uint32_t mp_heap_find_type(const struct mp_heap *heap, uintptr_t identity);
 
 static inline const struct mp_heap_type *
 mp_heap_type_of(const struct mp_heap *heap, uint32_t node)
 {
+    assert(node && node <= heap->graph.nodes);
     return &heap->types[heap->type[node]];
 }
 
@@ -184,13 +197,6 @@ static inline uint32_t
 mp_heap_alike(const struct mp_heap *heap, uint32_t node)
 {
     return mp_heap_type_of(heap, node)->alike;
-}
-
-/* Only while the pass lasts. */
-static inline PyObject *
-mp_heap_object(const struct mp_heap *heap, uint32_t node)
-{
-    return (PyObject *)heap->address[node];
 }
 
 #endif

@@ -1,9 +1,13 @@
-/* From the roots to every object: shortest paths in the order of the kinds of roots. */
-#include "py/heap/paths.h"
+#include "py/heap/search.h"
 
-struct starts {
-    uint32_t *nodes;
-    uint32_t count;
+struct work {
+    struct mp_heap *heap;
+    const struct mp_inspector *inspector;
+    struct mp_search *search;
+    uint8_t *barred;  /* by node */
+    uint32_t *degree; /* by node: edges to it, and what else accounts for a reference */
+    uint32_t *starts; /* room for all roots */
+    size_t start_room;
 };
 
 /* What leads into memprof itself is no way to an object of the program. The locals of its frames
@@ -18,96 +22,104 @@ bar_own(const struct mp_heap *heap, uint8_t *barred)
 
 /* References to an object that no edge stands for. */
 static uint32_t
-unaccounted(const struct mp_heap *heap, uint32_t node, const uint32_t *degree)
+unaccounted(const struct work *work, uint32_t node)
 {
-    const Py_ssize_t references = mp_object_references(mp_heap_object(heap, node));
+    const int64_t references = work->inspector->references(work->inspector, node);
     if (references < 0)
         return 1; /* not counted */
-    return references > (Py_ssize_t)degree[node] ? (uint32_t)references - degree[node] : 0;
+    const int64_t degree = work->degree[node];
+    assert(references <= UINT32_MAX);
+    return references > degree ? (uint32_t)(references - degree) : 0;
 }
 
 static void
-collect(const struct mp_heap *heap, uint32_t kind, struct starts *starts)
+search_from_kind(struct work *work, uint32_t kind)
 {
-    starts->count = 0;
+    const struct mp_heap *heap = work->heap;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < heap->root_count; i++)
         if (heap->roots[i].kind == kind && heap->roots[i].node)
-            starts->nodes[starts->count++] = heap->roots[i].node;
+            work->starts[count++] = heap->roots[i].node;
+    assert(count < work->start_room);
+    mp_search_from(work->search, &heap->graph, work->starts, count,
+                   kind < MP_ROOT_OWN ? work->barred : NULL);
 }
 
 /* Roots that are believed only for what somebody must hold: a field of the interpreter may be
  * another one in a later release, a slot of an evaluation stack may be a left-over. What a field
  * accounts for cannot be on a stack as well. The others are roots of nothing. */
 static void
-drop_doubtful(struct mp_heap *heap, uint32_t *degree)
+drop_doubtful(struct work *work)
 {
     static const uint32_t kinds[] = {MP_ROOT_INTERPRETER, MP_ROOT_STACK};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-        for (uint32_t i = 0; i < heap->root_count; i++) {
-            struct mp_root *root = &heap->roots[i];
+        for (uint32_t i = 0; i < work->heap->root_count; i++) {
+            struct mp_root *root = &work->heap->roots[i];
             if (root->kind != kinds[k] || !root->node)
                 continue;
-            if (!unaccounted(heap, root->node, degree))
+            if (!unaccounted(work, root->node))
                 root->node = 0;
             else if (root->kind == MP_ROOT_INTERPRETER)
-                degree[root->node]++;
+                work->degree[root->node]++;
         }
 }
 
 /* Objects that no root leads to: first those that C code must hold. */
 static void
-reach_rest(struct mp_heap *heap, struct mp_search *search, uint32_t kind, const uint32_t *degree)
+add_roots_of_rest(struct work *work, uint32_t kind)
 {
+    struct mp_heap *heap = work->heap;
     for (uint32_t node = 1; node <= heap->graph.nodes && !heap->failed; node++) {
-        if (search->parent[node])
+        if (work->search->parent[node])
             continue;
-        const uint32_t references = kind == MP_ROOT_C ? unaccounted(heap, node, degree) : 0;
+        const uint32_t references = kind == MP_ROOT_C ? unaccounted(work, node) : 0;
         if (kind == MP_ROOT_C && !references)
             continue;
-        mp_heap_add_root(heap, (struct mp_root){node, kind, 0, references});
+        mp_heap_add_root(heap, &(struct mp_root){.node = node, .kind = kind,
+                                                 .references = references});
         if (kind == MP_ROOT_NOTHING)
-            mp_search_from(search, &heap->graph, &node, 1, NULL);
+            mp_search_from(work->search, &heap->graph, &node, 1, NULL);
     }
 }
 
 static void
-search_all(struct mp_heap *heap, struct mp_search *search, struct starts *starts, uint8_t *barred,
-           uint32_t *degree)
+search_all(struct work *work)
 {
-    bar_own(heap, barred);
-    mp_graph_in_degrees(&heap->graph, degree);
-    drop_doubtful(heap, degree);
-    for (uint32_t kind = 0; kind <= MP_ROOT_INTERPRETER; kind++) {
-        collect(heap, kind, starts);
-        mp_search_from(search, &heap->graph, starts->nodes, starts->count,
-                       kind < MP_ROOT_OWN ? barred : NULL);
-    }
-    reach_rest(heap, search, MP_ROOT_C, degree);
+    struct mp_heap *heap = work->heap;
+    bar_own(heap, work->barred);
+    mp_graph_in_degrees(&heap->graph, work->degree);
+    drop_doubtful(work);
+    for (uint32_t kind = 0; kind <= MP_ROOT_INTERPRETER; kind++)
+        search_from_kind(work, kind);
+    add_roots_of_rest(work, MP_ROOT_C);
     for (uint32_t i = 0; i < heap->root_count; i++)
         if (heap->roots[i].kind == MP_ROOT_C)
-            mp_search_from(search, &heap->graph, &heap->roots[i].node, 1, NULL);
-    reach_rest(heap, search, MP_ROOT_NOTHING, degree);
+            mp_search_from(work->search, &heap->graph, &heap->roots[i].node, 1, NULL);
+    add_roots_of_rest(work, MP_ROOT_NOTHING);
+    assert(heap->failed || work->search->count == heap->graph.nodes);
 }
 
 int
-mp_heap_search(struct mp_heap *heap, struct mp_search *search)
+mp_heap_search(const struct mp_inspector *inspector, struct mp_search *search)
 {
-    const size_t nodes = (size_t)heap->graph.nodes + 1;
-    struct starts starts = {mp_mem_new((heap->root_count + 1) * sizeof(uint32_t)), 0};
-    const size_t start_size = (heap->root_count + 1) * sizeof(uint32_t);
-    uint8_t *barred = mp_mem_new(nodes);
-    uint32_t *degree = mp_mem_new(nodes * sizeof *degree);
+    struct mp_heap *heap = inspector->heap;
+    const size_t nodes = (size_t)heap->graph.nodes + 1, roots = (size_t)heap->root_count + 1;
+    struct work work = {.heap = heap, .inspector = inspector, .search = search,
+                        .start_room = roots};
+    work.starts = mp_mem_new(roots * sizeof *work.starts);
+    work.barred = mp_mem_new(nodes);
+    work.degree = mp_mem_new(nodes * sizeof *work.degree);
     int status = mp_search_init(search, &heap->graph);
-    if (status == MP_OK && starts.nodes && barred && degree)
-        search_all(heap, search, &starts, barred, degree);
+    if (status == MP_OK && work.starts && work.barred && work.degree)
+        search_all(&work);
     else
         status = MP_NO_MEMORY;
     if (status == MP_OK && heap->failed)
         status = MP_NO_MEMORY;
     if (status != MP_OK)
         mp_search_free(search);
-    mp_mem_free(starts.nodes, start_size);
-    mp_mem_free(barred, nodes);
-    mp_mem_free(degree, nodes * sizeof *degree);
+    mp_mem_free(work.starts, roots * sizeof *work.starts);
+    mp_mem_free(work.barred, nodes);
+    mp_mem_free(work.degree, nodes * sizeof *work.degree);
     return status;
 }
