@@ -5,7 +5,7 @@
 
 #include "graph/dominators.h"
 #include "freeze.h"
-#include "py/heap/search.h"
+#include "graph/search.h"
 #include "py/alloc/hook.h"
 #include "py/heap/pass.h"
 #include "record/tracer.h"

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "py/heap/leaks.h"
-#include "py/heap/path_text.h"
+#include "graph/leaks.h"
+#include "graph/path_text.h"
 #include "py/alloc/hook.h"
 #include "py/heap/pass.h"
 #include "record/tracer.h"

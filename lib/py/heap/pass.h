@@ -1,4 +1,4 @@
-/* pass: all objects of the interpreter as a heap (py/heap/heap.h), by one pass.
+/* pass: all objects of the interpreter as a heap (graph/heap.h), by one pass.
  *
  * Nodes are objects: all that the collector knows, and whatever they lead to (strings, numbers,
  * untracked tuples). Edges are what tp_traverse reports. Where the trace knows an object's
@@ -19,7 +19,7 @@
 
 #include "py/cpython/compat.h"
 
-#include "py/heap/inspector.h"
+#include "graph/inspector.h"
 #include "os/memory_map.h"
 
 struct mp_pass {

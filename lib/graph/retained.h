@@ -2,7 +2,7 @@
 #ifndef MP_RETAINED_H
 #define MP_RETAINED_H
 
-#include "py/heap/leaks.h"
+#include "graph/leaks.h"
 
 /* Fill in `retained` and `part_of` of all leaks, whose items and types are there; `search` is from
  * the roots to everything. */

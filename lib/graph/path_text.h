@@ -2,7 +2,7 @@
 #ifndef MP_PATH_TEXT_H
 #define MP_PATH_TEXT_H
 
-#include "py/heap/path_groups.h"
+#include "graph/path_groups.h"
 
 /* The path of a group as UTF-8, not terminated, cut where `out` is full (perhaps within a
  * character); its length, less than `size`. With `types` the type of the first container is told

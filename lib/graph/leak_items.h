@@ -2,7 +2,7 @@
 #ifndef MP_LEAK_ITEMS_H
 #define MP_LEAK_ITEMS_H
 
-#include "py/heap/leaks.h"
+#include "graph/leaks.h"
 
 /* 1 + index of the leak that a site is of; 0: of none. */
 static inline uint32_t

@@ -7,7 +7,7 @@
 #ifndef MP_SEARCH_H
 #define MP_SEARCH_H
 
-#include "py/heap/inspector.h"
+#include "graph/inspector.h"
 
 MP_WARN_UNUSED int mp_heap_search(const struct mp_inspector *inspector, struct mp_search *search);
 

@@ -1,4 +1,4 @@
-#include "py/heap/search.h"
+#include "graph/search.h"
 
 struct work {
     struct mp_heap *heap;

@@ -1,4 +1,4 @@
-#include "py/heap/path_merge.h"
+#include "graph/path_merge.h"
 
 enum {
     NAMES = 16, /* fewer modules or attributes keep their names */

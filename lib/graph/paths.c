@@ -1,9 +1,9 @@
-#include "py/heap/paths.h"
+#include "graph/paths.h"
 
 #include <string.h>
 
 #include "base/sort.h"
-#include "py/heap/path_merge.h"
+#include "graph/path_merge.h"
 
 enum {
     KEYS = 64,  /* more children of one group by name are not told apart */

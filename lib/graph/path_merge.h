@@ -6,7 +6,7 @@
 #ifndef MP_PATH_MERGE_H
 #define MP_PATH_MERGE_H
 
-#include "py/heap/path_groups.h"
+#include "graph/path_groups.h"
 
 /* Nodes of one depth, and the first of the groups that were made for them. */
 struct mp_path_level {

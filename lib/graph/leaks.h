@@ -12,7 +12,7 @@
 #ifndef MP_LEAKS_H
 #define MP_LEAKS_H
 
-#include "py/heap/path_groups.h"
+#include "graph/path_groups.h"
 
 struct mp_leak_type {
     uint32_t type;  /* index in the heap */

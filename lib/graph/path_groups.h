@@ -6,7 +6,7 @@
 #ifndef MP_PATH_GROUPS_H
 #define MP_PATH_GROUPS_H
 
-#include "py/heap/inspector.h"
+#include "graph/inspector.h"
 
 struct mp_path_group {
     uint32_t parent;     /* the group of what holds these; 0: a root */

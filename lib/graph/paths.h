@@ -10,7 +10,7 @@
 #ifndef MP_PATHS_H
 #define MP_PATHS_H
 
-#include "py/heap/path_groups.h"
+#include "graph/path_groups.h"
 
 /* `wanted` by node: 0 or not. The paths are to be freed by mp_paths_free, but without memory. */
 MP_WARN_UNUSED int mp_heap_group_paths(const struct mp_inspector *inspector,

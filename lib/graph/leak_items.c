@@ -1,4 +1,4 @@
-#include "py/heap/leak_items.h"
+#include "graph/leak_items.h"
 
 #include "base/sort.h"
 

@@ -1,4 +1,4 @@
-#include "py/heap/path_groups.h"
+#include "graph/path_groups.h"
 
 enum { FIRST = 256 };
 

@@ -1,4 +1,4 @@
-#include "py/heap/heap.h"
+#include "graph/heap.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "py/heap/retained.h"
+#include "graph/retained.h"
 
 enum { EXACT = 32 /* leaks whose retained size is found by a search of their own */ };
 

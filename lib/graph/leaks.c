@@ -1,10 +1,10 @@
-#include "py/heap/leaks.h"
+#include "graph/leaks.h"
 
 #include "base/sort.h"
-#include "py/heap/leak_items.h"
-#include "py/heap/paths.h"
-#include "py/heap/retained.h"
-#include "py/heap/search.h"
+#include "graph/leak_items.h"
+#include "graph/paths.h"
+#include "graph/retained.h"
+#include "graph/search.h"
 
 enum { DEEP = 1000 /* deeper is not told apart */ };
 

@@ -7,7 +7,7 @@
 #ifndef MP_INSPECTOR_H
 #define MP_INSPECTOR_H
 
-#include "py/heap/heap.h"
+#include "graph/heap.h"
 
 /* How an object holds another. */
 enum mp_step {

@@ -1,4 +1,4 @@
-#include "py/heap/path_text.h"
+#include "graph/path_text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
