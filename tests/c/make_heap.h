@@ -46,8 +46,7 @@ struct made {
     struct mp_heap heap;
     struct mp_inspector inspector;
     const struct literal *from;
-    struct mp_held asked; /* the last node whose children were asked for ... */
-    struct mp_held watched; /* ... and how the one that a test names here was held */
+    struct mp_held watched; /* of the node that a test names here: how it was held */
 };
 
 static inline uintptr_t
@@ -75,7 +74,6 @@ literal_children(const struct mp_inspector *inspector, const struct mp_held *hel
 {
     struct made *made = (struct made *)(uintptr_t)inspector->context;
     const struct literal *from = made->from;
-    made->asked = *held;
     if (held->node == made->watched.node)
         made->watched = *held;
     for (size_t i = 0; i < from->link_count; i++)
