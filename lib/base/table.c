@@ -8,7 +8,8 @@ int
 mp_table_init(struct mp_table *table, size_t record_size, unsigned bucket_bits,
               bool (*equal)(const void *record, const void *key))
 {
-    assert(record_size >= sizeof(struct mp_record) && record_size % _Alignof(struct mp_record) == 0);
+    assert(record_size >= sizeof(struct mp_record));
+    assert(record_size % _Alignof(struct mp_record) == 0);
     assert(bucket_bits > 0 && bucket_bits <= 32 && equal);
     memset(table, 0, sizeof *table);
     table->record_size = record_size;

@@ -5,8 +5,9 @@
 
 #include "graph/dominators.h"
 #include "freeze.h"
-#include "py/heap/paths.h"
+#include "graph/search.h"
 #include "py/alloc/hook.h"
+#include "py/heap/pass.h"
 #include "record/tracer.h"
 
 struct heap_object {
@@ -31,7 +32,7 @@ node_count(const struct heap_object *self)
     return (size_t)self->heap.graph.nodes + 1;
 }
 
-/* ---- the pass ------------------------------------------------------------------------------- */
+/* ---- the pass ----------------------------------------------------------------------------- */
 
 static void
 note_owners(struct heap_object *self, const struct mp_search *search)
@@ -54,11 +55,12 @@ note_owners(struct heap_object *self, const struct mp_search *search)
 }
 
 static int
-keep(struct mp_heap *heap, void *data)
+keep(const struct mp_inspector *inspector, void *data)
 {
     struct heap_object *self = data;
+    const struct mp_heap *heap = inspector->heap;
     struct mp_search search;
-    const int status = mp_heap_search(heap, &search);
+    const int status = mp_heap_search(inspector, &search);
     if (status != MP_OK)
         return status;
     self->starts = mp_mem_new(((size_t)heap->graph.nodes + 1) * sizeof(uint32_t));
@@ -106,7 +108,7 @@ heap_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* ---- masks ------------------------------------------------------------------------------------ */
+/* ---- masks -------------------------------------------------------------------------------- */
 
 /* The bytes of a mask of this heap; NULL with ValueError. */
 static const uint8_t *
@@ -153,7 +155,7 @@ heap_sum(PyObject *object, PyObject *mask)
     return in ? Py_BuildValue("(KK)", count, bytes) : NULL;
 }
 
-/* ---- partitions ------------------------------------------------------------------------------- */
+/* ---- partitions --------------------------------------------------------------------------- */
 
 enum by { BY_TYPE, BY_MODULE, BY_SITE };
 
@@ -270,7 +272,7 @@ heap_pick(PyObject *object, PyObject *args)
     return result;
 }
 
-/* ---- relations --------------------------------------------------------------------------------- */
+/* ---- relations ---------------------------------------------------------------------------- */
 
 static PyObject *
 follow(PyObject *object, PyObject *mask, bool backwards)
@@ -371,7 +373,7 @@ heap_addresses(PyObject *object, PyObject *mask)
     for (size_t node = 1; node < node_count(self); node++)
         if (in[node]) {
             *address++ = self->heap.address[node];
-            *type++ = (uintptr_t)self->heap.types[self->heap.type[node]].type;
+            *type++ = mp_heap_type_of(&self->heap, (uint32_t)node)->identity;
         }
     return Py_BuildValue("(NN)", addresses, types);
 }
@@ -388,7 +390,7 @@ heap_facts(PyObject *object, PyObject *Py_UNUSED(unused))
                          "bad_pointers", (unsigned long long)self->heap.bad_pointers);
 }
 
-/* ---- the type ------------------------------------------------------------------------------------ */
+/* ---- the type ----------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
     {"all", heap_all, METH_NOARGS, "mask of all objects but memprof's own"},
@@ -427,9 +429,9 @@ mp_core_add_heap(PyObject *module)
     return state->heap_type ? PyModule_AddType(module, state->heap_type) : -1;
 }
 
-/* ---- live numbers by call stack ------------------------------------------------------------------- */
+/* ---- live numbers by call stack ----------------------------------------------------------- */
 
-static bool
+static void
 sum_stacks(struct sum *sums, uint32_t stacks)
 {
     const uint32_t sites = mp_table_count(&mp_tracer.depot.sites);
@@ -442,7 +444,6 @@ sum_stacks(struct sum *sums, uint32_t stacks)
         sums[found->stack].bytes += totals.live.bytes;
         sums[found->stack].count += totals.live.blocks;
     }
-    return true;
 }
 
 PyObject *
@@ -453,8 +454,9 @@ mp_core_live_stacks(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
     const uint32_t stacks = mp_table_count(&mp_tracer.depot.stacks);
     const size_t size = ((size_t)stacks + 1) * sizeof(struct sum);
     struct sum *sums = mp_mem_new(size);
-    if (!sums || !sum_stacks(sums, stacks))
+    if (!sums)
         return PyErr_NoMemory();
+    sum_stacks(sums, stacks);
     const bool quiet = mp_hook_quiet(true);
     PyObject *result = PyDict_New();
     for (uint32_t stack = 0; result && stack <= stacks; stack++) {

@@ -3,8 +3,10 @@
 
 #include <string.h>
 
-#include "py/heap/leaks.h"
+#include "graph/leaks.h"
+#include "graph/path_text.h"
 #include "py/alloc/hook.h"
+#include "py/heap/pass.h"
 #include "record/tracer.h"
 
 enum { PATH = 4096 };
@@ -17,7 +19,7 @@ name_object(const struct mp_heap *heap, uint32_t name)
                  : PyUnicode_FromString("?");
 }
 
-/* ---- leaks as tuples ------------------------------------------------------------------------- */
+/* ---- leaks as tuples ---------------------------------------------------------------------- */
 
 struct listing {
     const struct mp_heap *heap;
@@ -38,10 +40,11 @@ type_item(size_t i, void *data)
 }
 
 static PyObject *
-path_object(const struct mp_leaks *leaks, uint32_t group, bool types, const char **root)
+path_object(const struct mp_leaks *leaks, uint32_t group, bool types)
 {
     char text[PATH];
-    const size_t length = mp_path_text(&leaks->paths, group, types, text, sizeof text, root);
+    const size_t length =
+        mp_path_text(&(struct mp_group_path){&leaks->paths, group, types}, text, sizeof text);
     /* "replace": a very long path is cut anywhere */
     PyObject *path = PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "surrogatepass");
     if (path || !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
@@ -56,14 +59,14 @@ holder_item(size_t i, void *data)
 {
     const struct listing *listing = data;
     const struct mp_leak_holder *holder = &listing->leak->holders[i];
-    const char *root = "nothing";
-    PyObject *path = path_object(listing->leaks, holder->group, false, &root);
-    PyObject *longer = path ? path_object(listing->leaks, holder->group, true, &root) : NULL;
+    PyObject *path = path_object(listing->leaks, holder->group, false);
+    PyObject *longer = path ? path_object(listing->leaks, holder->group, true) : NULL;
     if (!longer) {
         Py_XDECREF(path);
         return NULL;
     }
-    return Py_BuildValue("(NNKs)", path, longer, (unsigned long long)holder->objects, root);
+    return Py_BuildValue("(NNKs)", path, longer, (unsigned long long)holder->objects,
+                         mp_path_root(&listing->leaks->paths, holder->group));
 }
 
 /* (objects, owners, buffers, buffer bytes, retained, part of, types, holders) */
@@ -92,21 +95,38 @@ leaks_list(const struct mp_heap *heap, const struct mp_leaks *leaks)
     return mp_core_list(leaks->count, leak_item, &listing);
 }
 
-/* ---- explain(stacks) ---------------------------------------------------------------------------- */
+/* ---- explain(stacks) ---------------------------------------------------------------------- */
 
 struct explain {
     uint32_t *leak_of; /* by site */
-    uint32_t sites;
-    size_t count;
+    struct mp_leak_sites sites;
     struct mp_leaks leaks;
 };
 
 static int
-explain_heap(struct mp_heap *heap, void *data)
+explain_heap(const struct mp_inspector *inspector, void *data)
 {
     struct explain *explain = data;
-    return mp_heap_explain(heap, explain->leak_of, explain->sites, explain->count,
-                           &explain->leaks);
+    return mp_heap_explain(inspector, &explain->sites, &explain->leaks);
+}
+
+/* leak[stack]: 1 + its place in the tuple; `highest` is the highest one. False with an exception
+ * set for what is no number. */
+static bool
+read_stacks(PyObject *stacks, uint32_t *leak, uint32_t highest)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(stacks); i++) {
+        const unsigned long stack = PyLong_AsUnsignedLong(PyTuple_GET_ITEM(stacks, i));
+        if (stack <= highest)
+            leak[stack] = (uint32_t)i + 1;
+    }
+    return !PyErr_Occurred();
+}
+
+static size_t
+size_of_sites(const struct explain *explain)
+{
+    return ((size_t)explain->sites.highest + 1) * sizeof *explain->leak_of;
 }
 
 /* leak_of[site] from leak[stack]. */
@@ -115,21 +135,17 @@ map_sites(struct explain *explain, PyObject *stacks)
 {
     const uint32_t highest = mp_table_count(&mp_tracer.depot.stacks);
     const size_t size = ((size_t)highest + 1) * sizeof(uint32_t);
-    uint32_t *by_stack = mp_mem_new(size);
-    explain->sites = mp_table_count(&mp_tracer.depot.sites);
-    explain->leak_of = mp_mem_new(((size_t)explain->sites + 1) * sizeof(uint32_t));
-    explain->count = (size_t)PyTuple_GET_SIZE(stacks);
-    for (size_t i = 0; by_stack && i < explain->count; i++) {
-        const unsigned long stack = PyLong_AsUnsignedLong(PyTuple_GET_ITEM(stacks, (Py_ssize_t)i));
-        if (stack <= highest)
-            by_stack[stack] = (uint32_t)i + 1;
-    }
-    for (uint32_t site = 1; by_stack && explain->leak_of && site <= explain->sites; site++) {
+    uint32_t *leak = mp_mem_new(size);
+    explain->sites.highest = mp_table_count(&mp_tracer.depot.sites);
+    explain->sites.leaks = (size_t)PyTuple_GET_SIZE(stacks);
+    explain->sites.leak_of = explain->leak_of = mp_mem_new(size_of_sites(explain));
+    const bool ready = leak && explain->leak_of && read_stacks(stacks, leak, highest);
+    for (uint32_t site = 1; ready && site <= explain->sites.highest; site++) {
         const struct mp_site *found = mp_table_peek(&mp_tracer.depot.sites, site);
-        explain->leak_of[site] = found ? by_stack[found->stack] : 0;
+        explain->leak_of[site] = found && found->stack <= highest ? leak[found->stack] : 0;
     }
-    mp_mem_free(by_stack, size);
-    return by_stack && explain->leak_of && !PyErr_Occurred();
+    mp_mem_free(leak, size);
+    return ready;
 }
 
 PyObject *
@@ -155,25 +171,25 @@ mp_core_heap_explain(PyObject *Py_UNUSED(module), PyObject *args)
     } else if (!PyErr_Occurred()) {
         mp_core_raise(status, NULL, NULL);
     }
-    mp_mem_free(explain.leak_of, ((size_t)explain.sites + 1) * sizeof(uint32_t));
+    mp_mem_free(explain.leak_of, size_of_sites(&explain));
     mp_hook_quiet(quiet);
     return result;
 }
 
-/* ---- holders(addresses) ---------------------------------------------------------------------------- */
+/* ---- holders(addresses) ------------------------------------------------------------------- */
 
 struct holders {
     const uintptr_t *addresses;
     const uintptr_t *types; /* of each; 0: any */
     size_t count;
     struct mp_leaks leaks;
-    bool found;
 };
 
 static int
-explain_objects(struct mp_heap *heap, void *data)
+explain_objects(const struct mp_inspector *inspector, void *data)
 {
     struct holders *holders = data;
+    const struct mp_heap *heap = inspector->heap;
     const size_t nodes = (size_t)heap->graph.nodes + 1;
     uint8_t *wanted = mp_mem_new(nodes);
     if (!wanted)
@@ -181,10 +197,10 @@ explain_objects(struct mp_heap *heap, void *data)
     for (size_t i = 0; i < holders->count; i++) {
         const uint32_t node = mp_heap_find(heap, holders->addresses[i]);
         const uintptr_t type = holders->types[i];
-        if (node && (!type || (uintptr_t)mp_heap_type_of(heap, node)->type == type))
+        if (node && (!type || mp_heap_type_of(heap, node)->identity == type))
             wanted[node] = 1;
     }
-    const int status = mp_heap_explain_nodes(heap, wanted, &holders->leaks);
+    const int status = mp_heap_explain_nodes(inspector, wanted, &holders->leaks);
     mp_mem_free(wanted, nodes);
     return status;
 }
@@ -222,7 +238,7 @@ mp_core_heap_holders(PyObject *Py_UNUSED(module), PyObject *args)
     return result;
 }
 
-/* ---- for tests and benchmarks ----------------------------------------------------------------------- */
+/* ---- for tests and benchmarks ------------------------------------------------------------- */
 
 struct referents {
     PyObject *object;
@@ -233,9 +249,10 @@ struct referents {
 };
 
 static int
-copy_referents(struct mp_heap *heap, void *data)
+copy_referents(const struct mp_inspector *inspector, void *data)
 {
     struct referents *referents = data;
+    const struct mp_heap *heap = inspector->heap;
     const uint32_t node = mp_heap_find(heap, (uintptr_t)referents->object);
     referents->found = node != 0;
     if (!node)

@@ -143,7 +143,7 @@ only_what_lies_in_one_range_is_there(void **state)
     assert_false(mp_memory_map_has(some, 0, 150, 1));
 }
 
-/* ---- copying ------------------------------------------------------------------------------------ */
+/* ---- copying ------------------------------------------------------------------------------- */
 
 static void
 memory_that_is_not_there_is_not_copied(void **state)

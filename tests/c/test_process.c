@@ -104,7 +104,7 @@ peak_stays_until_it_begins_anew(void **state)
     assert_true(memory.peak_rss - memory.rss < 4 * MIB);
 }
 
-/* ---- the descriptor that stays open ----------------------------------------------------------- */
+/* ---- the descriptor that stays open -------------------------------------------------------- */
 
 static void
 asking_again_and_again_keeps_one_descriptor(void **state)
@@ -163,7 +163,7 @@ a_forked_child_tells_its_own_memory(void **state)
     assert_true(mp_process_resident(0, MP_RSS) - before < (int64_t)size / 2);
 }
 
-/* ---- other processes -------------------------------------------------------------------------- */
+/* ---- other processes ----------------------------------------------------------------------- */
 
 /* A child that has `size` bytes of its own and waits; the caller ends it. */
 static pid_t
@@ -200,7 +200,8 @@ metrics_divide_what_is_shared(void **state)
     (void)state;
     char *both = map_touched(32 * MIB, MAP_PRIVATE); /* shared with the child after the fork */
     const pid_t child = start_child(16 * MIB);
-    const int64_t rss = mp_process_resident(child, MP_RSS), pss = mp_process_resident(child, MP_PSS);
+    const int64_t rss = mp_process_resident(child, MP_RSS);
+    const int64_t pss = mp_process_resident(child, MP_PSS);
     const int64_t uss = mp_process_resident(child, MP_USS);
     end_child(child);
     munmap(both, 32 * MIB);

@@ -1,21 +1,20 @@
-#include "py/heap/heap.h"
-
-#include "py/cpython/interpreter.h"
+#include "py/cpython/interpreter.h" /* first: it needs CPython's internal headers */
+#include "py/heap/collector.h"
 
 #if MP_HAS_GIL
 
 void
-mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *data), void *data)
+mp_collector_each(struct mp_pass *pass, void (*visit)(PyObject *object, void *data), void *data)
 {
-    (void)heap;
+    (void)pass;
     mp_gc_each(visit, data);
 }
 
 void
-mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data)
+mp_collector_pause(struct mp_pass *pass, void (*use)(void *data), void *data)
 {
-    (void)heap;
-    pass(data);
+    (void)pass;
+    use(data);
 }
 
 #else
@@ -24,8 +23,8 @@ mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data)
  * pass is made when as many objects have been visited as an earlier visit has counted. When
  * other threads made more of them meanwhile, the last ones are known by their references only. */
 struct pause {
-    struct mp_heap *heap;
-    void (*pass)(void *data);
+    struct mp_pass *pass;
+    void (*use)(void *data);
     void *data;
     size_t wanted, seen;
     bool done;
@@ -46,10 +45,11 @@ static int
 note_one(PyObject *object, void *data)
 {
     struct pause *pause = data;
-    pause->heap->everything[pause->seen++] = object;
+    assert(pause->seen < pause->wanted && !pause->done);
+    pause->pass->everything[pause->seen++] = object;
     if (pause->seen < pause->wanted)
         return 1;
-    pause->pass(pause->data);
+    pause->use(pause->data);
     pause->done = true;
     return 0;
 }
@@ -65,29 +65,29 @@ visit_all(struct pause *pause, int (*visit)(PyObject *object, void *data))
 static bool
 try_pass(struct pause *pause)
 {
-    struct mp_heap *heap = pause->heap;
-    const size_t size = pause->wanted * sizeof *heap->everything;
-    heap->everything = mp_mem_new(size);
-    heap->everything_count = pause->wanted;
-    if (heap->everything)
+    struct mp_pass *pass = pause->pass;
+    const size_t size = pause->wanted * sizeof *pass->everything;
+    pass->everything = mp_mem_new(size);
+    pass->everything_count = pause->wanted;
+    if (pass->everything)
         visit_all(pause, note_one);
-    mp_mem_free(heap->everything, size);
-    const bool enough = heap->everything != NULL;
-    heap->everything = NULL;
+    mp_mem_free(pass->everything, size);
+    const bool enough = pass->everything != NULL;
+    pass->everything = NULL;
     return enough;
 }
 
 void
-mp_heap_each_object(struct mp_heap *heap, void (*visit)(PyObject *object, void *data), void *data)
+mp_collector_each(struct mp_pass *pass, void (*visit)(PyObject *object, void *data), void *data)
 {
-    for (size_t i = 0; i < heap->everything_count; i++)
-        visit(heap->everything[i], data);
+    for (size_t i = 0; i < pass->everything_count; i++)
+        visit(pass->everything[i], data);
 }
 
 void
-mp_heap_in_pause(struct mp_heap *heap, void (*pass)(void *data), void *data)
+mp_collector_pause(struct mp_pass *pass, void (*use)(void *data), void *data)
 {
-    struct pause pause = {.heap = heap, .pass = pass, .data = data};
+    struct pause pause = {.pass = pass, .use = use, .data = data};
     visit_all(&pause, count_one);
     for (int i = 0; !pause.done && i <= TRIES; i++) {
         pause.wanted = pause.seen && i < TRIES ? pause.seen : 1;

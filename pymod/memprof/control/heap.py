@@ -1,7 +1,7 @@
 """The objects of this process: sets of them by type, module and allocation site, who holds them,
 and what they keep alive.
 
-A heap is one pass over all objects (lib/py/heap/heap.h), kept as numbers: it holds no reference, and
+A heap is one pass over all objects (lib/py/heap/pass.h), kept as numbers: it holds no reference, and
 no method of any object is called.
 """
 

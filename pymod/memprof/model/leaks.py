@@ -1,7 +1,7 @@
 """Which call stacks grow through a whole run, and what the objects are that they leave behind.
 
 The verdicts are those of lib/analyse/growth.h; types, holders and retained sizes come from one pass
-over the heap while the program's objects are still there (lib/py/heap/leaks.h).
+over the heap while the program's objects are still there (lib/graph/leaks.h).
 """
 
 from __future__ import annotations

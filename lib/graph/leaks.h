@@ -1,5 +1,5 @@
-/* heap_leaks: the objects behind sets of allocation sites: their types, who holds them, and
- * what would be free without them.
+/* leaks: the objects behind sets of allocation sites: their types, who holds them, and what would
+ * be free without them.
  *
  * A leak is a set of sites. Its objects are those whose block one of the sites has allocated;
  * where there are none, the objects that own buffers from there (a bytearray that grows). What
@@ -12,7 +12,7 @@
 #ifndef MP_LEAKS_H
 #define MP_LEAKS_H
 
-#include "py/heap/paths.h"
+#include "graph/path_groups.h"
 
 struct mp_leak_type {
     uint32_t type;  /* index in the heap */
@@ -34,7 +34,8 @@ struct mp_leak {
     uint64_t buffer_bytes;    /* of both */
     uint64_t retained;
     uint32_t part_of;         /* 1 + index of another leak, 0: none */
-    uint32_t type_count, holder_count, item_begin, item_end;
+    uint32_t type_count, holder_count;
+    uint32_t item_begin, item_end; /* of the leak's nodes among all items */
     struct mp_leak_type *types;
     struct mp_leak_holder *holders;
 };
@@ -47,13 +48,20 @@ struct mp_leaks {
     size_t item_capacity;
 };
 
-/* leak_of[site]: 1 + index of its leak, 0: none; `sites` is the highest one. */
-MP_WARN_UNUSED int mp_heap_explain(struct mp_heap *heap, const uint32_t *leak_of, uint32_t sites,
-                                   size_t count, struct mp_leaks *leaks);
+/* Which site is of which leak. */
+struct mp_leak_sites {
+    const uint32_t *leak_of; /* by site: 1 + index of its leak, 0: none */
+    uint32_t highest;        /* site */
+    size_t leaks;
+};
+
+/* To be freed by mp_leaks_free, but without memory. */
+MP_WARN_UNUSED int mp_heap_explain(const struct mp_inspector *inspector,
+                                   const struct mp_leak_sites *sites, struct mp_leaks *leaks);
 
 /* The same for one leak of the nodes with wanted[node] != 0. */
-MP_WARN_UNUSED int mp_heap_explain_nodes(struct mp_heap *heap, const uint8_t *wanted,
-                                         struct mp_leaks *leaks);
+MP_WARN_UNUSED int mp_heap_explain_nodes(const struct mp_inspector *inspector,
+                                         const uint8_t *wanted, struct mp_leaks *leaks);
 void mp_leaks_free(struct mp_leaks *leaks);
 
 #endif
