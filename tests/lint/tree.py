@@ -59,21 +59,27 @@ class File:
         return list(find_functions(self.code.splitlines()))
 
 
+HEAD = re.compile(r"(?:\w.*[ *])?(\w+)\(")  # the line with a function's name
+SHORT = re.compile(r"(\w.*[ *])(\w+)\((.*)\) \{.*\}$")  # one on a line
+
+
 def find_functions(lines: list[str]) -> Iterator[Function]:
     for brace, line in enumerate(lines):
-        if short := re.match(r"(\w.*[ *])(\w+)\((.*)\) \{.*\}$", line):
+        if short := SHORT.match(line):
             yield Function(short[2], 1, count_parameters(short[3]), "static" in short[1])
-        if line != "{":
-            continue
-        first = brace - 1
-        while not (head := re.match(r"(?:\w.*[ *])?(\w+)\(", lines[first])):
-            first -= 1
-        end = next(i for i in range(brace, len(lines)) if lines[i].startswith("}"))
-        above = " ".join(lines[max(first - 2, 0) : first + 1]).rpartition("}")[2].rpartition(";")[2]
-        signature = " ".join(lines[first:brace])
-        count = count_parameters(signature[head.end() : signature.rindex(")")])
-        is_static = re.search(r"\bstatic\b", above) is not None
-        yield Function(head[1], end - first + 1, count, is_static)
+        first = next((i for i in range(brace - 1, -1, -1) if HEAD.match(lines[i])), None)
+        if line == "{" and first is not None:
+            yield read_function(lines, first, brace)
+
+
+def read_function(lines: list[str], first: int, brace: int) -> Function:
+    end = next(i for i in range(brace, len(lines)) if lines[i].startswith("}"))
+    above = " ".join(lines[max(first - 2, 0) : first + 1]).rpartition("}")[2].rpartition(";")[2]
+    signature = " ".join(lines[first:brace])
+    head = HEAD.match(signature)
+    count = count_parameters(signature[head.end() : signature.rindex(")")])
+    is_static = re.search(r"\bstatic\b", above) is not None
+    return Function(head[1], end - first + 1, count, is_static)
 
 
 def count_parameters(text: str) -> int:
