@@ -177,6 +177,26 @@ core_quiet(PyObject *Py_UNUSED(module), PyObject *quiet)
     return PyBool_FromLong(mp_hook_quiet(PyObject_IsTrue(quiet) == 1));
 }
 
+/* What a thread was at each begin_quiet() that has not ended: a bit for each, the last one lowest. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) uint64_t quiet_before;
+
+static PyObject *
+core_begin_quiet(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    quiet_before = quiet_before << 1 | mp_hook_quiet(true);
+    Py_RETURN_NONE;
+}
+
+/* Arguments as of __exit__, not looked at. */
+static PyObject *
+core_end_quiet(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args),
+               Py_ssize_t Py_UNUSED(count))
+{
+    mp_hook_quiet(quiet_before & 1);
+    quiet_before >>= 1;
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 core_leave_out_stacks(PyObject *Py_UNUSED(module), PyObject *on)
 {
@@ -289,7 +309,9 @@ static PyMethodDef functions[] = {
     {"lost", core_lost, METH_NOARGS, "Number of events that could not be recorded."},
     {"shut_down", core_shut_down, METH_NOARGS, "The interpreter is about to end; was it the main one?"},
     {"quiet", core_quiet, METH_O, "quiet(on) -> before: leave out this thread's allocations."},
-    {"leave_out_stacks", core_leave_out_stacks, METH_O, "For a trace that only serves lines.py."},
+    {"begin_quiet", core_begin_quiet, METH_NOARGS, "What `with quiet` begins with: see quiet.py."},
+    {"end_quiet", (PyCFunction)(void (*)(void))core_end_quiet, METH_FASTCALL, "And its end."},
+    {"leave_out_stacks", core_leave_out_stacks, METH_O, "For a trace that only serves line profilers."},
     {"check", core_check, METH_NOARGS, "None, or which invariant is broken. For tests."},
     {"verify", core_verify, METH_VARARGS, "Offsets of frames: None, or why wrong. For tests."},
     {"fail_nth", core_fail_nth, METH_O, "Let our n-th request for memory fail. For tests."},

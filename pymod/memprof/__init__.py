@@ -13,6 +13,7 @@ PYTEST_DONT_REWRITE: pytest, traced by memprof, finds it imported already and wo
 
 try:
     from ._core import version as __version__
+    from .control.growth import LeakReport, find_growth
     from .control.marks import mark
     from .control.tracing import (
         Trace,
@@ -28,8 +29,9 @@ try:
         trace,
     )
     from .model.filters import DomainFilter, Filter
-    from .model.leaks import Holder, Leak, LeakReport, find_growth
-    from .model.snapshot import Frame, Snapshot, Statistic, StatisticDiff, Traceback
+    from .model.frames import Frame, Traceback
+    from .model.leaks import Holder, Leak
+    from .model.snapshot import Snapshot, Statistic, StatisticDiff
 except MemoryError:  # `python -m` makes one line of an ImportError of the package's name
     raise ImportError("not enough memory to import memprof", name="memprof") from None
 except ImportError as error:
@@ -39,13 +41,15 @@ except ImportError as error:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .control.heap import HeapSet, heap, who_holds
+    from .control.decorators import profile, show_results
+    from .control.heap import heap, who_holds
     from .control.leak_check import LeakError, assert_no_leaks, find_leaks
-    from .control.line_profiler import LineProfiler, profile, show_results
+    from .control.line_profiler import LineProfiler
     from .control.memory_usage import LogFile, TimeStamper, memory_usage
+    from .model.heap_sets import HeapSet
 
 _LAZY = {  # what a traced program's start need not pay for
-    "HeapSet": "control.heap",
+    "HeapSet": "model.heap_sets",
     "LeakError": "control.leak_check",
     "LineProfiler": "control.line_profiler",
     "LogFile": "control.memory_usage",
@@ -54,8 +58,8 @@ _LAZY = {  # what a traced program's start need not pay for
     "find_leaks": "control.leak_check",
     "heap": "control.heap",
     "memory_usage": "control.memory_usage",
-    "profile": "control.line_profiler",
-    "show_results": "control.line_profiler",
+    "profile": "control.decorators",
+    "show_results": "control.decorators",
     "who_holds": "control.heap",
 }
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ..export import json_report
-from ..model import units as format
+from ..model import units
 from ..views import changes, console
 from . import options
 from .show import load
@@ -14,7 +14,7 @@ from .show import load
 
 def _size(text: str) -> int:
     try:
-        return format.parse_size(text)
+        return units.parse_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -46,8 +46,8 @@ def main(arguments: list[str]) -> int:
     grown = sum(row.size_diff for row in rows)
     if settings.fail_on_growth is not None and grown > settings.fail_on_growth:
         print(
-            f"memprof: {settings.metric} memory grew by {format.size(grown)}, "
-            f"more than {format.size(settings.fail_on_growth)}",
+            f"memprof: {settings.metric} memory grew by {units.size(grown)}, "
+            f"more than {units.size(settings.fail_on_growth)}",
             file=sys.stderr,
         )
         return options.GREW

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ..model.snapshot import METRICS
+from ..programs import program
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Never
 
     from ..views.console import Line
-
-from ..model.snapshot import METRICS
-from ..programs import program
 
 USAGE_ERROR = 2
 GREW = 3

@@ -10,11 +10,10 @@ import shlex
 import sys
 
 from .. import _core
-from ..control import tracing
-from ..model import account, leaks
+from ..control import allocators, tracing
+from ..control.growth import find_growth
 from ..programs import outputs, program
-from ..views import console, summary
-from ..views import leak_report as leaks_report
+from ..views import console, leak_report, summary
 from . import VERBS, options, so_far
 from .options import fail
 
@@ -191,10 +190,10 @@ class _Session:
     def _end_trace(self):
         snapshot = tracing.final_snapshot()
         growth = self._find_growth(snapshot) if self.settings.leaks else None
-        split = account.split_live_memory()  # later: to look at the tables makes them larger
+        split = allocators.split_live_memory()  # later: to look at the tables makes them larger
         reached = _core.is_reached()
         tracing.stop()
-        account.complete(snapshot, split)
+        allocators.complete(snapshot, split)
         if not reached and (self.output is not None or not self.settings.quiet):
             self._say(
                 "another tool has replaced Python's allocators (tracemalloc.stop()?): the "
@@ -205,10 +204,10 @@ class _Session:
     def _find_growth(self, snapshot):
         """While the program's objects are still there."""
         try:
-            return leaks.find_growth(snapshot, explain=True)
+            return find_growth(snapshot, explain=True)
         except MemoryError:
             self._say("not enough memory to find the objects behind the leaks")
-            return leaks.find_growth(snapshot)
+            return find_growth(snapshot)
 
     def _report(self, snapshot, growth) -> None:
         settings = self.settings
@@ -217,7 +216,7 @@ class _Session:
                 self._write_json(snapshot, growth)
                 return
             if growth is not None:
-                lines = leaks_report.lines(growth, settings.top)
+                lines = leak_report.lines(growth, settings.top)
             else:
                 lines = summary.lines(snapshot, settings.by, settings.metric, settings.top)
         console.write([[], *lines], self.stderr)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from ..control.growth import find_growth
 from ..export import json_report
-from ..model import leaks
 from ..model.snapshot import Snapshot
-from ..views import console, summary
-from ..views import leak_report as leaks_report
+from ..views import console, leak_report, summary
 from . import options
 
 
@@ -46,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _leaks(snapshot: Snapshot, settings):
-    growth = leaks.find_growth(snapshot)
+    growth = find_growth(snapshot)
     if not growth.checkpoints:
         options.fail(
             f"'{settings.file}' has no checkpoints: it was written without --leaks, or by a "
@@ -54,4 +53,4 @@ def _leaks(snapshot: Snapshot, settings):
         )
     if settings.format == "json":
         return json_report.leaks(snapshot, growth)
-    return leaks_report.lines(growth, settings.top)
+    return leak_report.lines(growth, settings.top)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..model.account import account
-from ..model.leaks import Leak, LeakReport
-from ..model.snapshot import Frame, Snapshot, StatisticDiff
+from ..model.frames import Frame
+from ..model.leaks import Growth, Leak
+from ..model.snapshot import Snapshot, StatisticDiff
 from ..views.source import source_text
 
 
@@ -84,7 +85,7 @@ def _leak(leak: Leak) -> dict:
     }
 
 
-def leaks(snapshot: Snapshot, report: LeakReport) -> dict:
+def leaks(snapshot: Snapshot, report: Growth) -> dict:
     """``memprof-leaks`` version 1."""
     return {
         "format": "memprof-leaks",
