@@ -1,7 +1,8 @@
 """The rules of the house that a script can check. Exit status 1 and a line for each breach.
 
 The law between rooms (law.py) from the include lines; Python.h only in lib/py/ and pymod/;
-PY_VERSION_HEX only in lib/py/cpython/compat.h; memory only from lib/base/mem.c.
+PY_VERSION_HEX only in lib/py/cpython/compat.h; memory only from lib/base/mem.c. The rules
+for imports of the Python package are in imports.py.
 """
 
 import re
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from imports import check_package
 from law import C_ROOMS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +77,10 @@ def main() -> int:
         lines = path.read_text().count("\n")
         if lines > MAX_LINES:
             breaches.append(f"{path}: {lines} lines, more than {MAX_LINES}")
+    of_python, circles = check_package(ROOT / "pymod" / "memprof")
+    breaches += of_python
     print("\n".join(breaches) or f"house: {len(sources)} C files, no breach")
+    print(f"circles: {circles}")
     return 1 if breaches else 0
 
 
