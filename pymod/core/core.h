@@ -39,45 +39,28 @@ PyObject *mp_core_raise(int status, const char *path, const char *why);
 int mp_core_by(const char *text);
 int mp_core_metric(const char *text);
 
-/* The snapshot type: created in `module`; -1 with an exception set. */
-int mp_core_add_snapshot(PyObject *module);
-
 /* A new snapshot object that owns `snapshot`; NULL frees it and sets an exception. */
 PyObject *mp_core_wrap(PyObject *module, struct mp_snapshot *snapshot);
 
-/* The functions that concern live blocks and running code. */
-PyObject *mp_core_traces(PyObject *module, PyObject *limit);
-PyObject *mp_core_object_stack(PyObject *module, PyObject *object);
-PyObject *mp_core_run_code(PyObject *module, PyObject *args);
-PyObject *mp_core_run_call(PyObject *module, PyObject *args);
-PyObject *mp_core_print_exception(PyObject *module, PyObject *error);
-
-/* The functions that concern the timeline's thread. */
-PyObject *mp_core_timeline_start(PyObject *module, PyObject *args);
-PyObject *mp_core_timeline_stop(PyObject *module, PyObject *unused);
-PyObject *mp_core_timeline_pause(PyObject *module, PyObject *unused);
-PyObject *mp_core_timeline_resume(PyObject *module, PyObject *unused);
-PyObject *mp_core_timeline_take(PyObject *module, PyObject *unused);
-PyObject *mp_core_timeline_mark(PyObject *module, PyObject *done);
-
-PyObject *mp_core_exit_with(PyObject *module, PyObject *status);
-PyObject *mp_core_clear_type_cache(PyObject *module, PyObject *unused);
-
-/* The object graph. */
+/* The object graph: in the table of leak_rows.c. */
 PyObject *mp_core_heap_explain(PyObject *module, PyObject *args);
 PyObject *mp_core_heap_holders(PyObject *module, PyObject *args);
 PyObject *mp_core_heap_referents(PyObject *module, PyObject *object);
 PyObject *mp_core_heap(PyObject *module, PyObject *own_path);
 PyObject *mp_core_live_stacks(PyObject *module, PyObject *unused);
 PyObject *mp_core_stack_frames(PyObject *module, PyObject *stack);
+
+/* Each file of this folder adds its functions and its type to the module: -1 with an exception
+ * set. module.c alone calls them. */
+int mp_core_add_trace(PyObject *module);
+int mp_core_add_snapshot(PyObject *module);
+int mp_core_add_live_blocks(PyObject *module);
 int mp_core_add_heap(PyObject *module);
-/* _core.Lines: created in `module`; -1 with an exception set. And what goes with it. */
+int mp_core_add_leaks(PyObject *module);
 int mp_core_add_lines(PyObject *module);
-PyObject *mp_core_resident(PyObject *module, PyObject *args);
-PyObject *mp_core_reset_peak_rss(PyObject *module, PyObject *unused);
-PyObject *mp_core_peak_rss(PyObject *module, PyObject *unused);
-PyObject *mp_core_watch_start(PyObject *module, PyObject *args);
-PyObject *mp_core_watch_stop(PyObject *module, PyObject *capsule);
+int mp_core_add_process(PyObject *module);
+int mp_core_add_timeline(PyObject *module);
+int mp_core_add_program(PyObject *module);
 
 /* What a module of its interpreter keeps. */
 struct mp_core_state {

@@ -1,7 +1,7 @@
 /* The snapshot type of the extension: rows out as flat tuples. */
 #include "core.h"
 
-#include <errno.h>
+#include <string.h>
 
 #include "analyse/diff.h"
 #include "profile/profile_file.h"
@@ -23,32 +23,6 @@ static struct mp_objects *
 get_objects(PyObject *self)
 {
     return &((struct snapshot_object *)self)->objects;
-}
-
-/* ---- words ------------------------------------------------------------------------------ */
-
-static int
-find_word(const char *text, const char *const *words, int count, const char *what)
-{
-    for (int i = 0; i < count; i++)
-        if (strcmp(text, words[i]) == 0)
-            return i;
-    PyErr_Format(PyExc_ValueError, "unknown %s: '%s'", what, text);
-    return -1;
-}
-
-int
-mp_core_by(const char *text)
-{
-    static const char *const words[MP_BYS] = {"line", "file", "function", "stack"};
-    return find_word(text, words, MP_BYS, "key");
-}
-
-int
-mp_core_metric(const char *text)
-{
-    static const char *const words[MP_METRICS] = {"live", "peak", "total"};
-    return find_word(text, words, MP_METRICS, "metric");
 }
 
 /* ---- group and compare --------------------------------------------------------------------- */
@@ -197,7 +171,7 @@ snapshot_compare(PyObject *self, PyObject *args)
     return list;
 }
 
-/* ---- filters ------------------------------------------------------------------------------------ */
+/* ---- filters ------------------------------------------------------------------------------- */
 
 static PyObject *
 location_item(size_t i, void *data)
@@ -280,7 +254,7 @@ snapshot_keep(PyObject *self, PyObject *mask)
     return kept ? mp_core_wrap(PyType_GetModule(Py_TYPE(self)), kept) : PyErr_NoMemory();
 }
 
-/* ---- over time ------------------------------------------------------------------------------------- */
+/* ---- over time ----------------------------------------------------------------------------- */
 
 static PyObject *
 snapshot_growth(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -294,7 +268,7 @@ snapshot_series(PyObject *self, PyObject *Py_UNUSED(unused))
     return mp_core_series(get_snapshot(self));
 }
 
-/* ---- facts, note, file --------------------------------------------------------------------------------- */
+/* ---- facts, note, file --------------------------------------------------------------------- */
 
 static PyObject *
 snapshot_facts(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -365,7 +339,23 @@ snapshot_length(PyObject *self, PyObject *Py_UNUSED(unused))
     return PyLong_FromSize_t(get_snapshot(self)->count);
 }
 
-/* ---- the type ------------------------------------------------------------------------------------------ */
+static PyObject *
+snapshot_read(PyObject *module, PyObject *path)
+{
+    struct mp_snapshot *snapshot;
+    const char *why;
+    PyObject *encoded;
+    if (!PyUnicode_FSConverter(path, &encoded))
+        return NULL;
+    const char *name = PyBytes_AS_STRING(encoded);
+    const int status = mp_profile_read(name, &snapshot, &why);
+    PyObject *result =
+        status == MP_OK ? mp_core_wrap(module, snapshot) : mp_core_raise(status, name, why);
+    Py_DECREF(encoded);
+    return result;
+}
+
+/* ---- the type ------------------------------------------------------------------------------ */
 
 static void
 snapshot_dealloc(PyObject *self)
@@ -412,12 +402,19 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+static PyMethodDef functions[] = {
+    {"read", snapshot_read, METH_O, "read(path) -> Snapshot"},
+    {0},
+};
+
 int
 mp_core_add_snapshot(PyObject *module)
 {
     struct mp_core_state *state = PyModule_GetState(module);
     state->snapshot_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-    return state->snapshot_type ? PyModule_AddType(module, state->snapshot_type) : -1;
+    return state->snapshot_type && !PyModule_AddType(module, state->snapshot_type)
+               ? PyModule_AddFunctions(module, functions)
+               : -1;
 }
 
 PyObject *
