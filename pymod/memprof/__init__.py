@@ -13,7 +13,6 @@ PYTEST_DONT_REWRITE: pytest, traced by memprof, finds it imported already and wo
 
 try:
     from ._core import version as __version__
-    from .control.growth import LeakReport, find_growth
     from .control.marks import mark
     from .control.tracing import (
         Trace,
@@ -30,7 +29,6 @@ try:
     )
     from .model.filters import DomainFilter, Filter
     from .model.frames import Frame, Traceback
-    from .model.leaks import Holder, Leak
     from .model.snapshot import Snapshot, Statistic, StatisticDiff
 except MemoryError:  # `python -m` makes one line of an ImportError of the package's name
     raise ImportError("not enough memory to import memprof", name="memprof") from None
@@ -42,19 +40,25 @@ except ImportError as error:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .control.decorators import profile, show_results
+    from .control.growth import LeakReport, find_growth
     from .control.heap import heap, who_holds
     from .control.leak_check import LeakError, assert_no_leaks, find_leaks
     from .control.line_profiler import LineProfiler
     from .control.memory_usage import LogFile, TimeStamper, memory_usage
     from .model.heap_sets import HeapSet
+    from .model.leaks import Holder, Leak
 
 _LAZY = {  # what a traced program's start need not pay for
     "HeapSet": "model.heap_sets",
+    "Holder": "model.leaks",
+    "Leak": "model.leaks",
     "LeakError": "control.leak_check",
+    "LeakReport": "control.growth",
     "LineProfiler": "control.line_profiler",
     "LogFile": "control.memory_usage",
     "TimeStamper": "control.memory_usage",
     "assert_no_leaks": "control.leak_check",
+    "find_growth": "control.growth",
     "find_leaks": "control.leak_check",
     "heap": "control.heap",
     "memory_usage": "control.memory_usage",

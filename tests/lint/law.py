@@ -49,6 +49,7 @@ LATE = {
     },
     "model/filters": {"fnmatch": "2.1, for filters: it needs re"},
     "model/frames": {"linecache": "3.0, for texts: it needs tokenize"},
+    "programs/program": {"linecache": "3.0, for -c: it needs tokenize"},
     "views/console": {"rich": "24, for terminals"},
     "control/growth": {
         "ast": "2.4, for profiles of old versions",
@@ -60,7 +61,10 @@ LATE = {
         "views.html.lines": "2.3, for notebooks: it needs html.entities",
     },
     "control/measuring": {"views.html.page": "1.4, for notebooks: it needs html.entities"},
-    "cli/options": {"json": "1.0, for JSON", "os": "", "views": ""},
-    "cli/run": {"ctypes.util": "7.1, for jemalloc", "json": "1.0, for JSON", "export": ""},
+    "cli/run": {
+        "cli.so_far": "1.5, for --leaks",
+        "control.growth": "1.5, for --leaks: so_far has imported it",
+        "ctypes.util": "7.1, for jemalloc",
+    },
     "cli/mprof": {"views.recording_picture": "matplotlib is optional"},
 }

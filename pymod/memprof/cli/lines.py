@@ -6,19 +6,18 @@ import argparse
 import builtins
 import importlib.util
 import inspect
-import json
 import os
 import sys
 import types
 from collections.abc import Callable, Iterable
 
+from .. import export
 from ..control.line_profiler import LineProfiler
 from ..model import source_text
 from ..model.backends import BACKENDS
 from ..programs import outputs, program, wrapping
 from ..quiet import quiet
-from ..views import console, line_tables
-from ..views.html import lines, page
+from ..views import console
 from . import options
 
 _DESCRIPTION = """\
@@ -57,9 +56,7 @@ def _parser() -> options.Parser:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the tables to FILE instead of stdout"
     )
-    parser.add_argument(
-        "--format", choices=("text", "html", "json"), default="text", help="default: text"
-    )
+    options.add_format_option(parser, "lines")
     parser.add_argument(
         "--table",
         choices=("memprof", "memory_profiler"),
@@ -192,6 +189,7 @@ def main(arguments: list[str]) -> int:
         every_line=settings.every_line,
     )
     output = _output(settings.output)
+    export.find(settings.format, "lines")  # later a module of the program could stand in for one
     try:
         run = _prepare(prof, settings.function, traced)
     except program.ProgramError as error:
@@ -232,13 +230,5 @@ def _report(prof: LineProfiler, settings: argparse.Namespace, output: str | None
 def _write(prof: LineProfiler, settings: argparse.Namespace, stream) -> None:
     if stream is None:  # closed before Python began
         return
-    if settings.format == "json":
-        stream.write(json.dumps({"lines": prof.rows()}, indent=2) + "\n")
-    elif settings.format == "html":
-        stream.write(page.page("memprof lines", lines.document_part(prof)))
-    elif settings.table == "memory_profiler":
-        digits = 1 if settings.precision is None else settings.precision
-        line_tables.write_compatible(prof, stream, digits)
-    else:
-        width = console.width(stream)
-        console.write_all(line_tables.report_lines(prof, settings.precision, width), stream)
+    content = export.Lines(prof, settings.table, settings.precision, console.width(stream))
+    console.write_all(export.make(content, settings.format), stream)
