@@ -21,6 +21,7 @@ void mp_objects_close(struct mp_objects *objects);
 
 /* (filename, line, function, folded): new references, NULL with an exception set. A group's
  * frames are a tuple of one frame, or of the stack's frames, the oldest first. */
+PyObject *mp_objects_name(struct mp_objects *objects, uint32_t name);
 PyObject *mp_objects_stack(struct mp_objects *objects, uint32_t stack);
 PyObject *mp_objects_group(struct mp_objects *objects, enum mp_group_by by, uint32_t id);
 PyObject *mp_objects_location(struct mp_objects *objects, uint32_t location);
@@ -31,6 +32,20 @@ PyObject *mp_core_list(size_t count, PyObject *(*make)(size_t i, void *data), vo
 /* (too_short, [verdict rows]) and [(seconds, traced, resident)] of a snapshot's series. */
 PyObject *mp_core_growth(const struct mp_snapshot *snapshot, struct mp_objects *objects);
 PyObject *mp_core_series(struct mp_snapshot *snapshot);
+
+/* `count` numbers, `stride` bytes from one to the next; a letter of the module struct: B, I, Q, q. */
+struct mp_column {
+    const void *at;
+    size_t count, stride;
+    const char *format;
+};
+
+/* A memoryview of them in place, which keeps `owner`, a snapshot object, alive. */
+PyObject *mp_core_column(PyObject *owner, const struct mp_column *column);
+
+/* All tables of a snapshot: (names, locations, stacks, rows, checkpoints, points). */
+PyObject *mp_core_tables(PyObject *owner, struct mp_snapshot *snapshot,
+                         struct mp_objects *objects);
 
 /* Set a Python exception for a status of the library; always returns NULL. `path` may be NULL. */
 PyObject *mp_core_raise(int status, const char *path, const char *why);
@@ -54,6 +69,7 @@ PyObject *mp_core_stack_frames(PyObject *module, PyObject *stack);
  * set. module.c alone calls them. */
 int mp_core_add_trace(PyObject *module);
 int mp_core_add_snapshot(PyObject *module);
+int mp_core_add_columns(PyObject *module);
 int mp_core_add_live_blocks(PyObject *module);
 int mp_core_add_heap(PyObject *module);
 int mp_core_add_leaks(PyObject *module);
@@ -66,6 +82,7 @@ int mp_core_add_program(PyObject *module);
 struct mp_core_state {
     PyTypeObject *snapshot_type;
     PyTypeObject *heap_type;
+    PyTypeObject *column_type;
 };
 
 #endif

@@ -86,6 +86,12 @@ name_object(struct mp_objects *objects, uint32_t name)
     return *slot;
 }
 
+PyObject *
+mp_objects_name(struct mp_objects *objects, uint32_t name)
+{
+    return Py_XNewRef(name_object(objects, name));
+}
+
 static PyObject *
 new_frame(struct mp_objects *objects, uint32_t file, uint32_t line, uint32_t function, bool folded)
 {

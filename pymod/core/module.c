@@ -19,9 +19,9 @@ static const struct memprof_capsule capsule = {
 
 /* What each file adds to the module. */
 static int (*const parts[])(PyObject *module) = {
-    mp_core_add_trace,   mp_core_add_snapshot, mp_core_add_live_blocks, mp_core_add_heap,
-    mp_core_add_leaks,   mp_core_add_lines,    mp_core_add_process,     mp_core_add_timeline,
-    mp_core_add_program,
+    mp_core_add_trace, mp_core_add_snapshot, mp_core_add_columns, mp_core_add_live_blocks,
+    mp_core_add_heap,  mp_core_add_leaks,    mp_core_add_lines,   mp_core_add_process,
+    mp_core_add_timeline, mp_core_add_program,
 };
 
 static int
@@ -67,6 +67,7 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     struct mp_core_state *state = PyModule_GetState(module);
     Py_VISIT(state->snapshot_type);
     Py_VISIT(state->heap_type);
+    Py_VISIT(state->column_type);
     return 0;
 }
 
@@ -76,6 +77,7 @@ core_clear_state(PyObject *module)
     struct mp_core_state *state = PyModule_GetState(module);
     Py_CLEAR(state->snapshot_type);
     Py_CLEAR(state->heap_type);
+    Py_CLEAR(state->column_type);
     return 0;
 }
 

@@ -268,6 +268,12 @@ snapshot_series(PyObject *self, PyObject *Py_UNUSED(unused))
     return mp_core_series(get_snapshot(self));
 }
 
+static PyObject *
+snapshot_tables(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return mp_core_tables(self, get_snapshot(self), get_objects(self));
+}
+
 /* ---- facts, note, file --------------------------------------------------------------------- */
 
 static PyObject *
@@ -379,6 +385,8 @@ static PyMethodDef methods[] = {
     {"keep", snapshot_keep, METH_O, "keep(rows) -> snapshot with the rows whose byte is 1"},
     {"growth", snapshot_growth, METH_NOARGS, "(too_short, rows): see growth.h"},
     {"series", snapshot_series, METH_NOARGS, "[(seconds, traced bytes, resident bytes)]"},
+    {"tables", snapshot_tables, METH_NOARGS,
+     "(names, locations, stacks, rows, checkpoints, points): see model/tables.py"},
     {"facts", snapshot_facts, METH_NOARGS, "dict of what is known of the process"},
     {"set_fact", snapshot_set_fact, METH_VARARGS, "set_fact(name, value)"},
     {"note", snapshot_note, METH_NOARGS, "key=value lines, bytes"},

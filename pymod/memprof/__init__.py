@@ -30,6 +30,7 @@ try:
     from .model.filters import DomainFilter, Filter
     from .model.frames import Frame, Traceback
     from .model.snapshot import Snapshot, Statistic, StatisticDiff
+    from .quiet import quietly
 except MemoryError:  # `python -m` makes one line of an ImportError of the package's name
     raise ImportError("not enough memory to import memprof", name="memprof") from None
 except ImportError as error:
@@ -68,6 +69,7 @@ _LAZY = {  # what a traced program's start need not pay for
 }
 
 
+@quietly
 def __getattr__(name: str):
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

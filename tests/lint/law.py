@@ -31,7 +31,7 @@ PYTHON_ROOMS = {
     "export": "views model",
     "programs": "_core quiet model",
     "control": "programs views model quiet _core",
-    "memprof": "cli plugins control model _core",
+    "memprof": "cli plugins control model quiet _core",
     "cli": "control programs export views model quiet _core",
     "plugins": "control programs export views model quiet _core",
     "compat": "control programs export views model quiet _core memprof",

@@ -6,6 +6,7 @@ import threading
 
 import memprof
 import pytest
+from conftest import run_plain
 from memprof import _core
 from memprof.quiet import quiet, quietly
 
@@ -97,6 +98,16 @@ def test_quiet_functions_and_methods():
     assert thing.method(3) == (True, thing, 3)
     assert (function.__name__, function.__doc__) == ("function", "What it does.")
     assert not is_quiet()
+
+
+def test_names_that_are_imported_when_they_are_used():
+    program = (
+        "import memprof\nmemprof.start()\nbefore = memprof.get_traced_memory()[0]\n"
+        "memprof.find_leaks, memprof.heap, memprof.LineProfiler, memprof.find_growth\n"
+        "print(memprof.get_traced_memory()[0] - before < 2000)\n"
+        "memprof.stop()\n"
+    )
+    assert run_plain("-c", program).stdout == "True\n"
 
 
 def test_the_snapshot_has_nothing_of_its_making():
