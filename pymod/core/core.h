@@ -26,8 +26,17 @@ PyObject *mp_objects_stack(struct mp_objects *objects, uint32_t stack);
 PyObject *mp_objects_group(struct mp_objects *objects, enum mp_group_by by, uint32_t id);
 PyObject *mp_objects_location(struct mp_objects *objects, uint32_t location);
 
+/* A str of any bytes: what is no UTF-8 is replaced. */
+PyObject *mp_core_text(struct mp_text text);
+
 /* A list of `count` items made by make(i, data); NULL with an exception set. */
 PyObject *mp_core_list(size_t count, PyObject *(*make)(size_t i, void *data), void *data);
+
+/* What explains the leaks of a snapshot: explain(unfollowed, rows) sets it, and it is (unfollowed,
+ * rows). A row: (stack, objects, owners, retained, above or -1, [(type, objects)], [(path, objects,
+ * root, detail)]). */
+PyObject *mp_core_explain(struct mp_snapshot *snapshot, PyObject *args);
+PyObject *mp_core_explained(struct mp_snapshot *snapshot);
 
 /* (too_short, [verdict rows]) and [(seconds, traced, resident)] of a snapshot's series. */
 PyObject *mp_core_growth(const struct mp_snapshot *snapshot, struct mp_objects *objects);

@@ -60,8 +60,8 @@ mp_objects_close(struct mp_objects *objects)
 }
 
 /* A profile file may hold any bytes. */
-static PyObject *
-decode(struct mp_text text)
+PyObject *
+mp_core_text(struct mp_text text)
 {
     PyObject *name = PyUnicode_DecodeUTF8(text.at, (Py_ssize_t)text.length, "surrogatepass");
     if (name || !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
@@ -82,7 +82,7 @@ name_object(struct mp_objects *objects, uint32_t name)
     if (text.length == 0)
         *slot = PyUnicode_FromString("<unknown>");
     else
-        *slot = decode(text);
+        *slot = mp_core_text(text);
     return *slot;
 }
 

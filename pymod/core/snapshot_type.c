@@ -269,6 +269,18 @@ snapshot_series(PyObject *self, PyObject *Py_UNUSED(unused))
 }
 
 static PyObject *
+snapshot_explain(PyObject *self, PyObject *args)
+{
+    return mp_core_explain(get_snapshot(self), args);
+}
+
+static PyObject *
+snapshot_explained(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return mp_core_explained(get_snapshot(self));
+}
+
+static PyObject *
 snapshot_tables(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     return mp_core_tables(self, get_snapshot(self), get_objects(self));
@@ -385,6 +397,8 @@ static PyMethodDef methods[] = {
     {"keep", snapshot_keep, METH_O, "keep(rows) -> snapshot with the rows whose byte is 1"},
     {"growth", snapshot_growth, METH_NOARGS, "(too_short, rows): see growth.h"},
     {"series", snapshot_series, METH_NOARGS, "[(seconds, traced bytes, resident bytes)]"},
+    {"explain", snapshot_explain, METH_VARARGS, "explain(unfollowed, rows): see core.h"},
+    {"explained", snapshot_explained, METH_NOARGS, "(unfollowed, rows) of explain()"},
     {"tables", snapshot_tables, METH_NOARGS,
      "(names, locations, stacks, rows, checkpoints, points): see model/tables.py"},
     {"facts", snapshot_facts, METH_NOARGS, "dict of what is known of the process"},
@@ -397,7 +411,8 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, (void *)"Numbers of all call stacks at one moment; immutable but for facts."},
+    {Py_tp_doc, (void *)"Numbers of all call stacks at one moment; immutable but for facts, note "
+                        "and what explains leaks."},
     {Py_tp_dealloc, (void *)(uintptr_t)snapshot_dealloc},
     {Py_tp_methods, methods},
     {0},

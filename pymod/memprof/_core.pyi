@@ -4,6 +4,19 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
+# (stack, objects, owners, retained bytes, stack of the one above or -1, [(type, objects)],
+# [(path, objects, root, path with types)])
+ExplainedLeak = tuple[
+    int, int, int, int, int, list[tuple[str, int]], list[tuple[str, int, str, str]]
+]
+Tables = tuple[
+    list[str],  # names
+    tuple[memoryview, memoryview, memoryview, memoryview],  # locations
+    tuple[memoryview, memoryview, memoryview],  # stacks
+    tuple[memoryview, ...],  # rows: nine
+    tuple[memoryview, memoryview, memoryview],  # checkpoints
+    list[tuple[memoryview, memoryview, memoryview]],  # points, of each checkpoint
+]
 Frames = tuple[tuple[str, int, str, bool], ...]
 
 version: str
@@ -21,16 +34,9 @@ class Snapshot:
     def keep(self, rows: bytearray) -> Snapshot: ...
     def growth(self) -> tuple[bool, list[tuple[Any, ...]]]: ...
     def series(self) -> list[tuple[float, int, int]]: ...
-    def tables(
-        self,
-    ) -> tuple[
-        list[str],  # names
-        tuple[memoryview, memoryview, memoryview, memoryview],  # locations
-        tuple[memoryview, memoryview, memoryview],  # stacks
-        tuple[memoryview, ...],  # rows: nine
-        tuple[memoryview, memoryview, memoryview],  # checkpoints
-        list[tuple[memoryview, memoryview, memoryview]],  # points, of each checkpoint
-    ]: ...
+    def explain(self, unfollowed: int, rows: list[ExplainedLeak]) -> None: ...
+    def explained(self) -> tuple[int, list[ExplainedLeak]]: ...
+    def tables(self) -> Tables: ...
     def facts(self) -> dict[str, int]: ...
     def set_fact(self, name: str, value: int) -> None: ...
     def note(self) -> bytes: ...

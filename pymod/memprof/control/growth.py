@@ -14,8 +14,8 @@ from ..model.snapshot import Snapshot
 from ..quiet import OWN_FOLDER, quiet
 
 _GROWING = (leaks.STEADY, leaks.STEPWISE)
-_NOTE = "explained"
-_UNFOLLOWED = "unfollowed"
+_NOTE = "explained"  # of profiles from before there was a section for it
+_UNFOLLOWED = "unfollowed"  # of those, too
 _EXPLAINED_AT_MOST = 200  # leaks
 _HOLDERS_AT_MOST = 20  # of one leak
 _SHOWN = 10
@@ -41,12 +41,15 @@ def find_growth(snapshot: Snapshot, *, explain: bool = False) -> LeakReport:
     snapshot, and in its profile. MemoryError.
     """
     with quiet:
-        too_short, rows = snapshot._core.growth()
-        judged = [Leak(Traceback(row[0]), *row[1:-2], tuple(row[-2]), row[-1]) for row in rows]
+        too_short, judgements = snapshot._core.growth()
+        judged = [
+            Leak(Traceback(row[0]), *row[1:-2], tuple(row[-2]), row[-1]) for row in judgements
+        ]
         grown = [leak for leak in judged if leak.verdict in _GROWING]
         if explain and grown:
             _explain(snapshot, [leak.stack for leak in grown[:_EXPLAINED_AT_MOST]])
-        grown, others = leaks.tell_tables(_add_explained(grown, snapshot))
+        unfollowed, rows = _explained(snapshot)
+        grown, others = leaks.tell_tables(_add_explained(grown, rows))
         unit = snapshot.notes.get("unit", "second")
         return LeakReport(
             too_short=too_short,
@@ -59,7 +62,7 @@ def find_growth(snapshot: Snapshot, *, explain: bool = False) -> LeakReport:
             seconds=_length(snapshot, unit),
             checkpoints=len(snapshot._core.series()),
             unit=unit,
-            unfollowed=int(snapshot.notes.get(_UNFOLLOWED, 0)),
+            unfollowed=unfollowed,
         )
 
 
@@ -92,26 +95,30 @@ def explain_stacks(stacks: list[int]) -> tuple[list[tuple], int]:
 
 
 def _explain(snapshot: Snapshot, stacks: list[int]) -> None:
-    """Keep in the snapshot's note, for its profile, what its stacks are."""
-    found = []
+    """Keep in the snapshot, for its profile, what its stacks are."""
+    kept = []
     rows, unfollowed = explain_stacks(stacks)
     for stack, row in zip(stacks, rows, strict=True):
         *numbers, part_of, types, holders = row
         above = stacks[part_of] if part_of >= 0 else -1
-        kept = [tuple(holder) for holder in holders[:_HOLDERS_AT_MOST]]
-        found.append((stack, *numbers, above, types, kept))
-    text = f"{_UNFOLLOWED}={unfollowed}\n{_NOTE}={found!r}"
-    line = text.encode("utf-8", "surrogateescape")
-    snapshot._core.set_note(snapshot._core.note().rstrip(b"\n") + b"\n" + line)
+        kept.append((stack, *numbers, above, list(types.items()), holders[:_HOLDERS_AT_MOST]))
+    snapshot._core.explain(unfollowed, kept)
 
 
-def _add_explained(grown: list[Leak], snapshot: Snapshot) -> list[Leak]:
+def _explained(snapshot: Snapshot) -> tuple[int, list[tuple]]:
+    """References that could not be followed, and for each leak that is explained (stack,
+    objects, owners, retained bytes, stack it is part of or -1, types, holders)."""
+    unfollowed, rows = snapshot._core.explained()
     text = snapshot.notes.get(_NOTE)
-    if text is None:
-        return grown
+    if rows or text is None:
+        return unfollowed, rows
     from ast import literal_eval
 
-    found = {row[0]: row[1:] for row in literal_eval(text)}
+    return int(snapshot.notes.get(_UNFOLLOWED, 0)), literal_eval(text)
+
+
+def _add_explained(grown: list[Leak], rows: list[tuple]) -> list[Leak]:
+    found = {row[0]: row[1:] for row in rows}
     result = []
     for leak in grown:
         if leak.stack in found:
@@ -121,7 +128,7 @@ def _add_explained(grown: list[Leak], snapshot: Snapshot) -> list[Leak]:
                 owners=owners,
                 retained_bytes=retained,
                 part_of=above if above >= 0 else None,  # a stack, until they are arranged
-                types=types,
+                types=dict(types),
                 holders=tuple(Holder(*holder) for holder in holders),
             )
         result.append(leak)
