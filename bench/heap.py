@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "pymod"))
 
 import memprof
 from memprof import _core
-from memprof.model.leaks import _OWN
+from memprof.quiet import OWN_FOLDER
 
 
 class Record:
@@ -79,11 +79,11 @@ def main() -> None:
     if traced:
         memprof.start()
     records = build(int(millions * 1e6))
-    objects = _core.heap(_OWN).facts()["objects"]
+    objects = _core.heap(OWN_FOLDER).facts()["objects"]
     rows = [
-        measure("pass", lambda: _core.heap(_OWN).facts()["memory"]),
+        measure("pass", lambda: _core.heap(OWN_FOLDER).facts()["memory"]),
         measure("who_holds", lambda: str(memprof.who_holds(*records[::7][:100_000]))),
-        measure("dominators", lambda: dominate(_core.heap(_OWN))),
+        measure("dominators", lambda: dominate(_core.heap(OWN_FOLDER))),
     ]
     for row in rows:
         row["objects"] = objects

@@ -37,6 +37,7 @@ mp_snapshot_free(struct mp_snapshot *snapshot)
         return;
     mp_symbols_release(snapshot->symbols);
     mp_series_clear(&snapshot->series);
+    mp_explained_clear(&snapshot->explained);
     mp_mem_free(snapshot->rows, snapshot->capacity * sizeof *snapshot->rows);
     mp_mem_free(snapshot->note, snapshot->note_size);
     mp_mem_free(snapshot, sizeof *snapshot);
@@ -112,5 +113,5 @@ mp_snapshot_check(const struct mp_snapshot *snapshot, const char **why)
         if (c && checkpoint->time < snapshot->series.checkpoints[c - 1].time)
             *why = "the checkpoints are not in order";
     }
-    return *why == NULL;
+    return !*why && mp_explained_check(&snapshot->explained, snapshot->symbols->stacks, why);
 }

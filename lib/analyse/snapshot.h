@@ -8,6 +8,7 @@
 #define MP_SNAPSHOT_H
 
 #include "tables/series.h"
+#include "analyse/explained.h"
 #include "analyse/symbols.h"
 #include "tables/tally.h"
 
@@ -69,6 +70,7 @@ struct mp_snapshot {
     struct mp_series series;    /* of call stacks; empty when none was recorded */
     char *note;                 /* "key=value" lines, UTF-8: command line, versions */
     size_t note_size;
+    struct mp_explained explained; /* of its leaks; empty where none were explained */
 };
 
 /* A snapshot without rows but with room for `capacity`; takes over a reference to
@@ -80,8 +82,8 @@ void mp_snapshot_free(struct mp_snapshot *snapshot);
 MP_WARN_UNUSED int mp_snapshot_set_note(struct mp_snapshot *snapshot, const char *note,
                                         size_t size);
 
-/* A copy with the rows for which keep[i] is true; symbols are shared, facts
- * and note copied, the series left out. */
+/* A copy with the rows for which keep[i] is true; symbols are shared, facts and note
+ * copied, the series and what explains its leaks left out. */
 MP_WARN_UNUSED struct mp_snapshot *mp_snapshot_select(const struct mp_snapshot *snapshot,
                                                       const bool *keep);
 

@@ -105,6 +105,52 @@ write_series(struct mp_writer *out, const struct mp_snapshot *snapshot)
     return snapshot->series.count;
 }
 
+static void
+write_text_of(struct mp_writer *out, const struct mp_explained *explained,
+              struct mp_explained_text text)
+{
+    mp_writer_u32(out, text.length);
+    mp_writer_add(out, explained->text + text.at, text.length);
+}
+
+static void
+write_parts_of_leak(struct mp_writer *out, const struct mp_explained *explained,
+                    const struct mp_explained_leak *leak)
+{
+    for (size_t i = leak->type; i < leak->type + leak->types; i++) {
+        mp_writer_u64(out, explained->types[i].objects);
+        write_text_of(out, explained, explained->types[i].name);
+    }
+    for (size_t i = leak->holder; i < leak->holder + leak->holders; i++) {
+        const struct mp_explained_holder *holder = &explained->holders[i];
+        mp_writer_u64(out, holder->objects);
+        write_text_of(out, explained, holder->path);
+        write_text_of(out, explained, holder->detail);
+        write_text_of(out, explained, holder->root);
+    }
+}
+
+/* Nothing at all where no leak was explained. */
+static uint64_t
+write_leaks(struct mp_writer *out, const struct mp_snapshot *snapshot)
+{
+    const struct mp_explained *explained = &snapshot->explained;
+    if (explained->count)
+        mp_writer_u64(out, explained->unfollowed);
+    for (size_t i = 0; i < explained->count; i++) {
+        const struct mp_explained_leak *leak = &explained->leaks[i];
+        mp_writer_u32(out, leak->stack);
+        mp_writer_u32(out, leak->above);
+        mp_writer_u64(out, leak->objects);
+        mp_writer_u64(out, leak->owners);
+        mp_writer_u64(out, leak->retained);
+        mp_writer_u32(out, (uint32_t)leak->types);
+        mp_writer_u32(out, (uint32_t)leak->holders);
+        write_parts_of_leak(out, explained, leak);
+    }
+    return explained->count;
+}
+
 /* ==== sections: how each is read ======================================================== */
 
 const struct mp_section_layout mp_section_layout[MP_TAGS] = {
@@ -112,6 +158,7 @@ const struct mp_section_layout mp_section_layout[MP_TAGS] = {
     [MP_LOCA] = {"LOCA", 16, write_locations}, [MP_STAC] = {"STAC", 8, write_stacks},
     [MP_ROWS] = {"ROWS", 64, write_rows},      [MP_FACT] = {"FACT", 32, write_facts},
     [MP_NOTE] = {"NOTE", 1, write_note},       [MP_TIME] = {"TIME", 32, write_series},
+    [MP_LEAK] = {"LEAK", 40, write_leaks},
 };
 
 static struct mp_symbols *
@@ -219,6 +266,66 @@ read_series(struct mp_section *section, struct mp_series *series)
     return MP_OK;
 }
 
+/* The smallest parts of a leak: a type with an empty name, a holder with empty texts. */
+enum { TYPE_SIZE = 12, HOLDER_SIZE = 20 };
+
+static struct mp_text
+read_text(struct mp_reader *in)
+{
+    const uint32_t length = mp_reader_u32(in);
+    const char *at = (const char *)mp_reader_take(in, length);
+    return (struct mp_text){at, at ? length : 0};
+}
+
+static int
+read_type(struct mp_reader *in, struct mp_explained *explained)
+{
+    const uint64_t objects = mp_reader_u64(in);
+    return mp_explained_add_type(explained, objects, read_text(in));
+}
+
+static int
+read_holder(struct mp_reader *in, struct mp_explained *explained)
+{
+    const uint64_t objects = mp_reader_u64(in);
+    struct mp_text texts[3];
+    for (int i = 0; i < 3; i++)
+        texts[i] = read_text(in);
+    return mp_explained_add_holder(explained, objects, texts);
+}
+
+static int
+read_leak(struct mp_reader *in, struct mp_explained *explained)
+{
+    struct mp_explained_leak leak = {0};
+    leak.stack = mp_reader_u32(in);
+    leak.above = mp_reader_u32(in);
+    leak.objects = mp_reader_u64(in);
+    leak.owners = mp_reader_u64(in);
+    leak.retained = mp_reader_u64(in);
+    const uint32_t types = mp_reader_u32(in), holders = mp_reader_u32(in);
+    if (in->failed || types > mp_reader_left(in) / TYPE_SIZE ||
+        holders > mp_reader_left(in) / HOLDER_SIZE)
+        return MP_CORRUPT;
+    int status = mp_explained_add(explained, &leak);
+    for (uint32_t i = 0; i < types && status == MP_OK; i++)
+        status = read_type(in, explained);
+    for (uint32_t i = 0; i < holders && status == MP_OK; i++)
+        status = read_holder(in, explained);
+    return status == MP_OK && in->failed ? MP_CORRUPT : status;
+}
+
+static int
+read_leaks(struct mp_section *section, struct mp_explained *explained)
+{
+    int status = MP_OK;
+    if (section->records)
+        explained->unfollowed = mp_reader_u64(&section->body);
+    for (uint64_t i = 0; i < section->records && status == MP_OK; i++)
+        status = read_leak(&section->body, explained);
+    return status;
+}
+
 /* Fill a new snapshot from the sections. */
 static int
 read_body(struct mp_section *sections, struct mp_snapshot *snapshot, const char **why)
@@ -227,6 +334,8 @@ read_body(struct mp_section *sections, struct mp_snapshot *snapshot, const char 
     read_rows(&sections[MP_ROWS], snapshot);
     read_facts(&sections[MP_FACT], &snapshot->facts);
     int status = read_series(&sections[MP_TIME], &snapshot->series);
+    if (status == MP_OK)
+        status = read_leaks(&sections[MP_LEAK], &snapshot->explained);
     if (status == MP_OK && note_size)
         status = mp_snapshot_set_note(
             snapshot, (const char *)mp_reader_take(&sections[MP_NOTE].body, note_size), note_size);

@@ -10,7 +10,8 @@
 
 /* The first ones, to MP_FACT, are in every profile. */
 enum mp_section_tag {
-    MP_TEXT, MP_NAME, MP_LOCA, MP_STAC, MP_ROWS, MP_FACT, MP_NOTE, MP_TIME, MP_TAGS
+    MP_TEXT, MP_NAME, MP_LOCA, MP_STAC, MP_ROWS, MP_FACT, MP_NOTE, MP_TIME, MP_LEAK,
+    MP_TAGS
 };
 
 struct mp_section_layout {

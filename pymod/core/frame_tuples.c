@@ -1,6 +1,8 @@
 /* Symbols as Python objects: strings and tuples, each made once per snapshot. */
 #include "core.h"
 
+#include <assert.h>
+
 PyObject *
 mp_core_list(size_t count, PyObject *(*make)(size_t i, void *data), void *data)
 {
@@ -58,8 +60,8 @@ mp_objects_close(struct mp_objects *objects)
 }
 
 /* A profile file may hold any bytes. */
-static PyObject *
-decode(struct mp_text text)
+PyObject *
+mp_core_text(struct mp_text text)
 {
     PyObject *name = PyUnicode_DecodeUTF8(text.at, (Py_ssize_t)text.length, "surrogatepass");
     if (name || !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
@@ -72,6 +74,7 @@ decode(struct mp_text text)
 static PyObject *
 name_object(struct mp_objects *objects, uint32_t name)
 {
+    assert(name <= objects->symbols->names);
     PyObject **slot = &objects->name[name];
     if (*slot)
         return *slot;
@@ -79,8 +82,14 @@ name_object(struct mp_objects *objects, uint32_t name)
     if (text.length == 0)
         *slot = PyUnicode_FromString("<unknown>");
     else
-        *slot = decode(text);
+        *slot = mp_core_text(text);
     return *slot;
+}
+
+PyObject *
+mp_objects_name(struct mp_objects *objects, uint32_t name)
+{
+    return Py_XNewRef(name_object(objects, name));
 }
 
 static PyObject *
@@ -99,6 +108,7 @@ frame_object(struct mp_objects *objects, uint32_t location)
 {
     const bool folded = location & MP_FOLDED;
     const uint32_t id = location & ~MP_FOLDED;
+    assert(id <= objects->symbols->locations);
     PyObject **slot = &objects->frame[(size_t)id * 2 + folded];
     if (!*slot) {
         const struct mp_symbol_location *from = &objects->symbols->location[id];
@@ -111,8 +121,10 @@ static Py_ssize_t
 depth_of(const struct mp_symbols *symbols, uint32_t stack)
 {
     Py_ssize_t depth = 0;
-    for (; stack; stack = symbols->stack[stack].parent)
+    for (; stack; stack = symbols->stack[stack].parent) {
+        assert(symbols->stack[stack].parent < stack);
         depth++;
+    }
     return depth;
 }
 
@@ -120,6 +132,7 @@ depth_of(const struct mp_symbols *symbols, uint32_t stack)
 PyObject *
 mp_objects_stack(struct mp_objects *objects, uint32_t stack)
 {
+    assert(stack <= objects->symbols->stacks);
     PyObject **slot = &objects->stack[stack];
     if (*slot)
         return Py_NewRef(*slot);
@@ -142,6 +155,7 @@ mp_objects_stack(struct mp_objects *objects, uint32_t stack)
 PyObject *
 mp_objects_location(struct mp_objects *objects, uint32_t location)
 {
+    assert(location <= objects->symbols->locations);
     const struct mp_symbol_location *from = &objects->symbols->location[location];
     PyObject *file = name_object(objects, from->file);
     PyObject *function = file ? name_object(objects, from->function) : NULL;
@@ -156,6 +170,7 @@ mp_objects_group(struct mp_objects *objects, enum mp_group_by by, uint32_t id)
     PyObject *frame;
     if (by == MP_BY_STACK)
         return mp_objects_stack(objects, id);
+    assert(by < MP_BYS && id <= objects->symbols->locations);
     const struct mp_symbol_location *from = &objects->symbols->location[id];
     if (by == MP_BY_LINE)
         frame = frame_object(objects, id);

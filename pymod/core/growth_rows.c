@@ -1,6 +1,8 @@
 /* A snapshot over time as Python objects: verdicts and curves. */
 #include "core.h"
 
+#include <assert.h>
+
 #include "analyse/growth.h"
 #include "py/alloc/hook.h"
 
@@ -29,6 +31,7 @@ growth_item(size_t i, void *data)
                                                    "sawtooth", "once",     "late"};
     struct growth_listing *listing = data;
     const struct mp_growth *row = &listing->growths->rows[i];
+    assert(row->verdict < MP_VERDICTS && row->stack <= listing->snapshot->symbols->stacks);
     PyObject *frames = mp_objects_stack(listing->objects, row->stack);
     if (!frames)
         return NULL;

@@ -295,3 +295,23 @@ mp_core_heap_referents(PyObject *Py_UNUSED(module), PyObject *object)
     mp_hook_quiet(quiet);
     return result;
 }
+
+/* ---- the functions ---------------------------------------------------------------------- */
+
+static PyMethodDef functions[] = {
+    {"heap_explain", mp_core_heap_explain, METH_VARARGS,
+     "heap_explain(stacks, own_path): (what the blocks of call stacks are, pointers not followed)"},
+    {"heap_holders", mp_core_heap_holders, METH_VARARGS,
+     "heap_holders(addresses, types, own_path): the same for objects"},
+    {"heap_referents", mp_core_heap_referents, METH_O, "(size, addresses) of an object's edges"},
+    {"heap", mp_core_heap, METH_O, "heap(own_path) -> Heap"},
+    {"live_stacks", mp_core_live_stacks, METH_NOARGS, "{stack: (bytes, blocks)} of live blocks"},
+    {"stack_frames", mp_core_stack_frames, METH_O, "frames of a stack of live_stacks()"},
+    {0},
+};
+
+int
+mp_core_add_leaks(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
+}

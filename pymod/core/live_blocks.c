@@ -1,4 +1,4 @@
-/* Questions about live blocks, and running the traced program. */
+/* Questions about live blocks. */
 #include "core.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "py/cpython/frames.h"
 #include "record/tracer.h"
 
-/* ---- all live blocks, for tracemalloc's _get_traces ------------------------------------- */
+/* ---- all live blocks, for tracemalloc's _get_traces ---------------------------------------- */
 
 struct blocks {
     size_t count, capacity;
@@ -95,8 +95,8 @@ list_traces(const struct blocks *blocks, struct mp_objects *objects, Py_ssize_t 
     return list;
 }
 
-PyObject *
-mp_core_traces(PyObject *Py_UNUSED(module), PyObject *limit)
+static PyObject *
+live_traces(PyObject *Py_UNUSED(module), PyObject *limit)
 {
     const Py_ssize_t frames = PyLong_AsSsize_t(limit);
     if (frames == -1 && PyErr_Occurred())
@@ -121,10 +121,10 @@ mp_core_traces(PyObject *Py_UNUSED(module), PyObject *limit)
     return list;
 }
 
-/* ---- one object ------------------------------------------------------------------------------ */
+/* ---- one object ---------------------------------------------------------------------------- */
 
-PyObject *
-mp_core_object_stack(PyObject *Py_UNUSED(module), PyObject *object)
+static PyObject *
+live_object_stack(PyObject *Py_UNUSED(module), PyObject *object)
 {
     const uintptr_t address = (uintptr_t)object - mp_object_presize(Py_TYPE(object));
     struct mp_objects objects = {0};
@@ -145,106 +145,16 @@ mp_core_object_stack(PyObject *Py_UNUSED(module), PyObject *object)
     return frames;
 }
 
-/* ---- the program ------------------------------------------------------------------------------- */
+/* ---- the functions ------------------------------------------------------------------------- */
 
-/* What runs here is the outermost frame of its thread: who asks for its caller (tracebacks,
- * warnings, logging) finds none, as in a plain run, and it may call as deep. A thread that was
- * quiet is not meanwhile. */
-struct hidden {
-    PyThreadState *tstate;
-    const char *top;
-    uintptr_t events;
-    int depth;
-    bool quiet;
+static PyMethodDef functions[] = {
+    {"traces", live_traces, METH_O, "traces(limit): tracemalloc's raw traces"},
+    {"object_stack", live_object_stack, METH_O, "Frames of an object's allocation, or None."},
+    {0},
 };
 
-static struct hidden
-hide_callers(void)
+int
+mp_core_add_live_blocks(PyObject *module)
 {
-    PyThreadState *tstate = PyThreadState_Get();
-    const struct hidden hidden = {tstate, mp_frame_top(tstate), mp_events_version(tstate),
-                                  mp_recursion_depth(tstate), mp_hook_quiet(false)};
-    mp_recursion_set_depth(tstate, 0);
-    if (MP_MAY_HIDE_FRAMES)
-        mp_frame_set_top(tstate, mp_frame_outermost(tstate));
-    return hidden;
-}
-
-static void
-show_callers(const struct hidden *hidden)
-{
-    mp_recursion_set_depth(hidden->tstate, hidden->depth);
-    if (MP_MAY_HIDE_FRAMES)
-        mp_frame_set_top(hidden->tstate, hidden->top);
-    mp_hook_quiet(hidden->quiet);
-    if (MP_MAY_HIDE_FRAMES)
-        mp_frames_shown(hidden->tstate, hidden->events);
-}
-
-PyObject *
-mp_core_run_code(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    PyObject *code, *globals;
-    if (!PyArg_ParseTuple(args, "O!O!:run_code", &PyCode_Type, &code, &PyDict_Type, &globals))
-        return NULL;
-    const struct hidden hidden = hide_callers();
-    PyObject *result = PyEval_EvalCode(code, globals, globals);
-    show_callers(&hidden);
-    return result;
-}
-
-PyObject *
-mp_core_run_call(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    PyObject *function, *arguments;
-    if (!PyArg_ParseTuple(args, "OO!:run_call", &function, &PyTuple_Type, &arguments))
-        return NULL;
-    const struct hidden hidden = hide_callers();
-    PyObject *result = PyObject_Call(function, arguments, NULL);
-    show_callers(&hidden);
-    return result;
-}
-
-/* As for an exception that nobody catches: sys.last_exc, sys.excepthook and all. Hidden too:
- * an excepthook may look for its caller. */
-PyObject *
-mp_core_print_exception(PyObject *Py_UNUSED(module), PyObject *error)
-{
-    PyObject *traceback = PyException_GetTraceback(error);
-    PyErr_Restore(Py_NewRef(Py_TYPE(error)), Py_NewRef(error), traceback);
-    const struct hidden hidden = hide_callers();
-    PyErr_Print();
-    show_callers(&hidden);
-    Py_RETURN_NONE;
-}
-
-/* ---- the end of the process -------------------------------------------------------------------- */
-
-static int exit_status;
-
-/* Python is finalized; what is left are the handlers of C, of which flushing is the one that
- * matters. */
-static void
-end_process(void)
-{
-    fflush(NULL);
-    _exit(exit_status);
-}
-
-PyObject *
-mp_core_exit_with(PyObject *Py_UNUSED(module), PyObject *status)
-{
-    const long value = PyLong_AsLong(status);
-    if (value == -1 && PyErr_Occurred())
-        return NULL;
-    exit_status = (int)value;
-    return PyBool_FromLong(Py_AtExit(end_process) == 0);
-}
-
-/* The interpreter's cache of attributes keeps the names that were asked for last. */
-PyObject *
-mp_core_clear_type_cache(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
-{
-    PyType_ClearCache();
-    Py_RETURN_NONE;
+    return PyModule_AddFunctions(module, functions);
 }

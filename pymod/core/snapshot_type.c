@@ -1,7 +1,7 @@
 /* The snapshot type of the extension: rows out as flat tuples. */
 #include "core.h"
 
-#include <errno.h>
+#include <string.h>
 
 #include "analyse/diff.h"
 #include "profile/profile_file.h"
@@ -23,32 +23,6 @@ static struct mp_objects *
 get_objects(PyObject *self)
 {
     return &((struct snapshot_object *)self)->objects;
-}
-
-/* ---- words ------------------------------------------------------------------------------ */
-
-static int
-find_word(const char *text, const char *const *words, int count, const char *what)
-{
-    for (int i = 0; i < count; i++)
-        if (strcmp(text, words[i]) == 0)
-            return i;
-    PyErr_Format(PyExc_ValueError, "unknown %s: '%s'", what, text);
-    return -1;
-}
-
-int
-mp_core_by(const char *text)
-{
-    static const char *const words[MP_BYS] = {"line", "file", "function", "stack"};
-    return find_word(text, words, MP_BYS, "key");
-}
-
-int
-mp_core_metric(const char *text)
-{
-    static const char *const words[MP_METRICS] = {"live", "peak", "total"};
-    return find_word(text, words, MP_METRICS, "metric");
 }
 
 /* ---- group and compare --------------------------------------------------------------------- */
@@ -197,7 +171,7 @@ snapshot_compare(PyObject *self, PyObject *args)
     return list;
 }
 
-/* ---- filters ------------------------------------------------------------------------------------ */
+/* ---- filters ------------------------------------------------------------------------------- */
 
 static PyObject *
 location_item(size_t i, void *data)
@@ -280,7 +254,7 @@ snapshot_keep(PyObject *self, PyObject *mask)
     return kept ? mp_core_wrap(PyType_GetModule(Py_TYPE(self)), kept) : PyErr_NoMemory();
 }
 
-/* ---- over time ------------------------------------------------------------------------------------- */
+/* ---- over time ----------------------------------------------------------------------------- */
 
 static PyObject *
 snapshot_growth(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -294,7 +268,25 @@ snapshot_series(PyObject *self, PyObject *Py_UNUSED(unused))
     return mp_core_series(get_snapshot(self));
 }
 
-/* ---- facts, note, file --------------------------------------------------------------------------------- */
+static PyObject *
+snapshot_explain(PyObject *self, PyObject *args)
+{
+    return mp_core_explain(get_snapshot(self), args);
+}
+
+static PyObject *
+snapshot_explained(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return mp_core_explained(get_snapshot(self));
+}
+
+static PyObject *
+snapshot_tables(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return mp_core_tables(self, get_snapshot(self), get_objects(self));
+}
+
+/* ---- facts, note, file --------------------------------------------------------------------- */
 
 static PyObject *
 snapshot_facts(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -365,7 +357,23 @@ snapshot_length(PyObject *self, PyObject *Py_UNUSED(unused))
     return PyLong_FromSize_t(get_snapshot(self)->count);
 }
 
-/* ---- the type ------------------------------------------------------------------------------------------ */
+static PyObject *
+snapshot_read(PyObject *module, PyObject *path)
+{
+    struct mp_snapshot *snapshot;
+    const char *why;
+    PyObject *encoded;
+    if (!PyUnicode_FSConverter(path, &encoded))
+        return NULL;
+    const char *name = PyBytes_AS_STRING(encoded);
+    const int status = mp_profile_read(name, &snapshot, &why);
+    PyObject *result =
+        status == MP_OK ? mp_core_wrap(module, snapshot) : mp_core_raise(status, name, why);
+    Py_DECREF(encoded);
+    return result;
+}
+
+/* ---- the type ------------------------------------------------------------------------------ */
 
 static void
 snapshot_dealloc(PyObject *self)
@@ -389,6 +397,10 @@ static PyMethodDef methods[] = {
     {"keep", snapshot_keep, METH_O, "keep(rows) -> snapshot with the rows whose byte is 1"},
     {"growth", snapshot_growth, METH_NOARGS, "(too_short, rows): see growth.h"},
     {"series", snapshot_series, METH_NOARGS, "[(seconds, traced bytes, resident bytes)]"},
+    {"explain", snapshot_explain, METH_VARARGS, "explain(unfollowed, rows): see core.h"},
+    {"explained", snapshot_explained, METH_NOARGS, "(unfollowed, rows) of explain()"},
+    {"tables", snapshot_tables, METH_NOARGS,
+     "(names, locations, stacks, rows, checkpoints, points): see model/tables.py"},
     {"facts", snapshot_facts, METH_NOARGS, "dict of what is known of the process"},
     {"set_fact", snapshot_set_fact, METH_VARARGS, "set_fact(name, value)"},
     {"note", snapshot_note, METH_NOARGS, "key=value lines, bytes"},
@@ -399,7 +411,8 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, (void *)"Numbers of all call stacks at one moment; immutable but for facts."},
+    {Py_tp_doc, (void *)"Numbers of all call stacks at one moment; immutable but for facts, note "
+                        "and what explains leaks."},
     {Py_tp_dealloc, (void *)(uintptr_t)snapshot_dealloc},
     {Py_tp_methods, methods},
     {0},
@@ -412,12 +425,19 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+static PyMethodDef functions[] = {
+    {"read", snapshot_read, METH_O, "read(path) -> Snapshot"},
+    {0},
+};
+
 int
 mp_core_add_snapshot(PyObject *module)
 {
     struct mp_core_state *state = PyModule_GetState(module);
     state->snapshot_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-    return state->snapshot_type ? PyModule_AddType(module, state->snapshot_type) : -1;
+    return state->snapshot_type && !PyModule_AddType(module, state->snapshot_type)
+               ? PyModule_AddFunctions(module, functions)
+               : -1;
 }
 
 PyObject *

@@ -65,8 +65,8 @@ raise_no_thread(void)
                         strerror(errno));
 }
 
-PyObject *
-mp_core_timeline_start(PyObject *Py_UNUSED(module), PyObject *args)
+static PyObject *
+timeline_start(PyObject *Py_UNUSED(module), PyObject *args)
 {
     const char *path, *note;
     Py_ssize_t note_size;
@@ -90,8 +90,8 @@ mp_core_timeline_start(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
-PyObject *
-mp_core_timeline_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+static PyObject *
+timeline_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     bool ran;
     Py_BEGIN_ALLOW_THREADS
@@ -100,8 +100,8 @@ mp_core_timeline_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
     return PyBool_FromLong(ran || atomic_exchange(&paused, false));
 }
 
-PyObject *
-mp_core_timeline_pause(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+static PyObject *
+timeline_pause(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     if (mp_timeline_stop())
         atomic_store(&paused, true);
@@ -119,27 +119,45 @@ resume(void *unused)
 
 /* Python looks for other threads after os.fork() and warns of them: ours comes back a little
  * later. Not so in a program that forks elsewhere than in its main thread: it has threads. */
-PyObject *
-mp_core_timeline_resume(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+static PyObject *
+timeline_resume(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     if (!mp_threads_is_main() || Py_AddPendingCall(resume, NULL))
         resume(NULL);
     Py_RETURN_NONE;
 }
 
-PyObject *
-mp_core_timeline_take(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+static PyObject *
+timeline_take(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     mp_timeline_take();
     Py_RETURN_NONE;
 }
 
-PyObject *
-mp_core_timeline_mark(PyObject *Py_UNUSED(module), PyObject *done)
+static PyObject *
+timeline_mark(PyObject *Py_UNUSED(module), PyObject *done)
 {
     const unsigned long long units = PyLong_AsUnsignedLongLong(done);
     if (PyErr_Occurred())
         return NULL;
     mp_timeline_take_at(units * 1000000000u);
     return PyLong_FromUnsignedLong(mp_timeline_series()->thinned);
+}
+
+static PyMethodDef functions[] = {
+    {"timeline_start", timeline_start, METH_VARARGS,
+     "timeline_start(series, path, interval, note): start the timeline's thread"},
+    {"timeline_stop", timeline_stop, METH_NOARGS, "Stop it; True when it ran."},
+    {"timeline_pause", timeline_pause, METH_NOARGS, "Stop it for a fork."},
+    {"timeline_resume", timeline_resume, METH_NOARGS, "After the fork, in the parent."},
+    {"timeline_take", timeline_take, METH_NOARGS, "Take a checkpoint now."},
+    {"timeline_mark", timeline_mark, METH_O,
+     "timeline_mark(units): a checkpoint after so many units of work; how often it was thinned"},
+    {0},
+};
+
+int
+mp_core_add_timeline(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
 }

@@ -28,8 +28,9 @@ try:
         trace,
     )
     from .model.filters import DomainFilter, Filter
-    from .model.leaks import Holder, Leak, LeakReport, find_growth
-    from .model.snapshot import Frame, Snapshot, Statistic, StatisticDiff, Traceback
+    from .model.frames import Frame, Traceback
+    from .model.snapshot import Snapshot, Statistic, StatisticDiff
+    from .quiet import quietly
 except MemoryError:  # `python -m` makes one line of an ImportError of the package's name
     raise ImportError("not enough memory to import memprof", name="memprof") from None
 except ImportError as error:
@@ -39,27 +40,36 @@ except ImportError as error:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .control.heap import HeapSet, heap, who_holds
+    from .control.decorators import profile, show_results
+    from .control.growth import LeakReport, find_growth
+    from .control.heap import heap, who_holds
     from .control.leak_check import LeakError, assert_no_leaks, find_leaks
-    from .control.line_profiler import LineProfiler, profile, show_results
+    from .control.line_profiler import LineProfiler
     from .control.memory_usage import LogFile, TimeStamper, memory_usage
+    from .model.heap_sets import HeapSet
+    from .model.leaks import Holder, Leak
 
 _LAZY = {  # what a traced program's start need not pay for
-    "HeapSet": "control.heap",
+    "HeapSet": "model.heap_sets",
+    "Holder": "model.leaks",
+    "Leak": "model.leaks",
     "LeakError": "control.leak_check",
+    "LeakReport": "control.growth",
     "LineProfiler": "control.line_profiler",
     "LogFile": "control.memory_usage",
     "TimeStamper": "control.memory_usage",
     "assert_no_leaks": "control.leak_check",
+    "find_growth": "control.growth",
     "find_leaks": "control.leak_check",
     "heap": "control.heap",
     "memory_usage": "control.memory_usage",
-    "profile": "control.line_profiler",
-    "show_results": "control.line_profiler",
+    "profile": "control.decorators",
+    "show_results": "control.decorators",
     "who_holds": "control.heap",
 }
 
 
+@quietly
 def __getattr__(name: str):
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -190,6 +190,26 @@ make_random(uint32_t size, size_t checkpoints)
     return make_end(maker);
 }
 
+/* Two leaks, of which one holds the other. The snapshot has a call stack. */
+static inline void
+make_explained(struct mp_snapshot *snapshot)
+{
+    struct mp_explained *it = &snapshot->explained;
+    const struct mp_explained_leak outer = {
+        .stack = 1, .above = MP_NO_STACK, .objects = 12, .owners = 0, .retained = 5000};
+    const struct mp_explained_leak inner = {.stack = 0, .above = 1, .owners = 3, .retained = 70};
+    const struct mp_text types[2] = {{"app.Ses\xc3\xa9", 8}, {"", 0}};
+    const struct mp_text texts[3] = {{"app.x[..]", 9}, {"app.x (dict)[..]", 16}, {"module", 6}};
+    assert_int_equal(mp_explained_add(it, &outer), MP_OK);
+    assert_int_equal(mp_explained_add_type(it, 11, types[0]), MP_OK);
+    assert_int_equal(mp_explained_add_type(it, 1, types[1]), MP_OK);
+    assert_int_equal(mp_explained_add_holder(it, 12, texts), MP_OK);
+    assert_int_equal(mp_explained_add(it, &inner), MP_OK);
+    assert_int_equal(mp_explained_add_holder(it, 2, texts), MP_OK);
+    assert_int_equal(mp_explained_add_holder(it, 1, texts), MP_OK);
+    it->unfollowed = 7;
+}
+
 /* ---- groups by name ------------------------------------------------------------------------ */
 
 static inline bool
@@ -259,6 +279,29 @@ assert_same_series(const struct mp_series *a, const struct mp_series *b)
 }
 
 static inline void
+assert_same_explained(const struct mp_explained *a, const struct mp_explained *b)
+{
+    assert_int_equal(a->unfollowed, b->unfollowed);
+    assert_int_equal(a->count, b->count);
+    assert_int_equal(a->type_count, b->type_count);
+    assert_int_equal(a->holder_count, b->holder_count);
+    assert_int_equal(a->text_size, b->text_size);
+    if (!a->count)
+        return;
+    assert_memory_equal(a->leaks, b->leaks, a->count * sizeof *a->leaks);
+    assert_memory_equal(a->text, b->text, a->text_size);
+    for (size_t i = 0; i < a->type_count; i++)
+        assert_true(a->types[i].objects == b->types[i].objects &&
+                    a->types[i].name.at == b->types[i].name.at &&
+                    a->types[i].name.length == b->types[i].name.length);
+    for (size_t i = 0; i < a->holder_count; i++)
+        assert_true(a->holders[i].objects == b->holders[i].objects &&
+                    a->holders[i].path.at == b->holders[i].path.at &&
+                    a->holders[i].detail.length == b->holders[i].detail.length &&
+                    a->holders[i].root.length == b->holders[i].root.length);
+}
+
+static inline void
 assert_same_snapshot(const struct mp_snapshot *a, const struct mp_snapshot *b)
 {
     assert_same_symbols(a->symbols, b->symbols);
@@ -266,6 +309,7 @@ assert_same_snapshot(const struct mp_snapshot *a, const struct mp_snapshot *b)
     assert_int_equal(a->count, b->count);
     assert_memory_equal(a->rows, b->rows, a->count * sizeof *a->rows);
     assert_memory_equal(&a->facts, &b->facts, sizeof a->facts);
+    assert_same_explained(&a->explained, &b->explained);
     assert_int_equal(a->note_size, b->note_size);
     if (a->note_size)
         assert_memory_equal(a->note, b->note, a->note_size);

@@ -12,7 +12,7 @@
 #include "profile/profile_sections.h"
 
 #ifndef MP_GOLDEN
-#define MP_GOLDEN "tests/golden/version1.mprof"
+#define MP_GOLDEN "tests/golden/"
 #endif
 
 enum { TABLE = 16, ENTRY = 32, CRC = 4, OFFSET = 8, SIZE = 16, RECORDS = 24, NOBODY = 65534 };
@@ -33,6 +33,7 @@ make_full(uint32_t size, size_t checkpoints)
 {
     struct mp_snapshot *snapshot = make_random(size, checkpoints);
     assert_int_equal(mp_snapshot_set_note(snapshot, "a=\xc3\xa9\n", 5), MP_OK);
+    make_explained(snapshot);
     return snapshot;
 }
 
@@ -104,10 +105,10 @@ static void
 file_has_the_frame_that_the_format_says(void **state)
 {
     (void)state;
-    static const char tags[] = "TEXTNAMELOCASTACROWSFACTNOTETIME";
+    static const char tags[] = "TEXTNAMELOCASTACROWSFACTNOTETIMELEAK";
     const struct bytes bytes = profile_of(make_full(10, 2));
     uint64_t end = TABLE + ENTRY * MP_TAGS;
-    assert_memory_equal(bytes.data, "memprof\n\1\0\0\0\10\0\0\0", TABLE);
+    assert_memory_equal(bytes.data, "memprof\n\1\0\0\0\11\0\0\0", TABLE);
     for (enum mp_section_tag tag = MP_TEXT; tag < MP_TAGS; tag++) {
         assert_memory_equal(entry_of(&bytes, tag), &tags[tag * 4], 4);
         assert_int_equal(get(entry_of(&bytes, tag) + OFFSET), end); /* no gaps */
@@ -124,7 +125,7 @@ profile_of_version_1_has_its_values(void **state)
     struct mp_snapshot *snapshot, *expected = make_version1();
     const char *why;
     int known = 0;
-    assert_int_equal(mp_profile_read(MP_GOLDEN, &snapshot, &why), MP_OK);
+    assert_int_equal(mp_profile_read(MP_GOLDEN "version1.mprof", &snapshot, &why), MP_OK);
     for (size_t i = 0; i < MP_FACT_COUNT; i++) { /* facts of later versions are -1 */
         const int64_t value = *mp_fact_value(&snapshot->facts, i);
         if (value != -1)
@@ -136,6 +137,31 @@ profile_of_version_1_has_its_values(void **state)
     assert_same_snapshot(snapshot, expected);
     mp_snapshot_free(snapshot);
     mp_snapshot_free(expected);
+}
+
+/* The older one has them as text, which is Python's to read. */
+static void
+profiles_of_leaks_have_what_explains_them(void **state)
+{
+    (void)state;
+    struct mp_snapshot *older, *snapshot;
+    const char *why;
+    assert_int_equal(mp_profile_read(MP_GOLDEN "leaks_in_note.mprof", &older, &why), MP_OK);
+    assert_int_equal(mp_profile_read(MP_GOLDEN "leaks_in_section.mprof", &snapshot, &why), MP_OK);
+    assert_same_series(&older->series, &snapshot->series);
+    assert_true(older->explained.count == 0 && older->note_size > 500);
+
+    const struct mp_explained *explained = &snapshot->explained;
+    assert_true(explained->count == 4 && explained->unfollowed == 7);
+    assert_true(explained->leaks[0].stack == 9 && explained->leaks[0].above == 8);
+    assert_true(explained->leaks[1].stack == 8 && explained->leaks[1].above == MP_NO_STACK);
+    assert_true(explained->leaks[1].objects == 101 && explained->leaks[1].retained == 129866);
+    assert_true(explained->leaks[1].types == 2 && explained->leaks[1].holders == 2);
+    const struct mp_explained_type *type = &explained->types[explained->leaks[1].type];
+    const struct mp_text name = mp_explained_text(explained, type->name);
+    assert_true(name.length == 16 && memcmp(name.at, "__main__.Sitzung", 16) == 0);
+    mp_snapshot_free(older);
+    mp_snapshot_free(snapshot);
 }
 
 /* ---- damage -------------------------------------------------------------------------------- */
@@ -196,7 +222,7 @@ impossible_numbers_of_records_are_damage(void **state)
 {
     (void)state;
     const struct bytes bytes = profile_of(make_full(8, 2));
-    const uint64_t sizes[MP_TAGS] = {1, 4, 16, 8, 64, 32, 1, 32};
+    const uint64_t sizes[MP_TAGS] = {1, 4, 16, 8, 64, 32, 1, 32, 40};
     for (enum mp_section_tag tag = MP_TEXT; tag < MP_TAGS; tag++) {
         unsigned char *entry = entry_of(&bytes, tag);
         const uint64_t most = get(entry + SIZE) / sizes[tag];
@@ -247,7 +273,7 @@ sections_may_be_optional_unknown_or_in_another_order(void **state)
         unsigned char first[ENTRY];
         memcpy(first, entry_of(&bytes, MP_TEXT), ENTRY);
         memmove(entry_of(&bytes, MP_TEXT), entry_of(&bytes, MP_NAME), ENTRY * (MP_TAGS - 1));
-        memcpy(entry_of(&bytes, MP_TIME), first, ENTRY);
+        memcpy(entry_of(&bytes, MP_TAGS - 1), first, ENTRY);
         assert_int_equal(parse(&bytes), MP_OK);
     }
     free(bytes.data);
@@ -261,7 +287,9 @@ contents_out_of_bounds_are_damage(void **state)
     make_row(maker, STACK(maker, {"a", "f", 1, 1}, {"a", "g", 1, 2}), 10, 1);
     make_checkpoint(&maker->series, 5, (struct mp_point[]){{1, 1, 1}, {2, 1, 1}}, 2);
     make_checkpoint(&maker->series, 6, (struct mp_point[]){{1, 1, 1}}, 1);
-    const struct bytes bytes = profile_of(make_end(maker));
+    struct mp_snapshot *snapshot = make_end(maker);
+    make_explained(snapshot);
+    const struct bytes bytes = profile_of(snapshot);
     const struct { enum mp_section_tag tag; size_t at; uint64_t value; size_t size; } bad[] = {
         {MP_NAME, 0, 2, 4},  {MP_NAME, 8, UINT32_MAX, 4},   {MP_LOCA, 0, 4, 4},
         {MP_LOCA, 20, UINT32_MAX, 4}, {MP_STAC, 0, 1, 4},   {MP_STAC, 8, 2, 4},
@@ -269,6 +297,9 @@ contents_out_of_bounds_are_damage(void **state)
         {MP_TIME, 24, 6, 8}, {MP_TIME, 24, UINT64_MAX, 8},  {MP_TIME, 24, 1ull << 60, 8},
         {MP_TIME, 32, 2, 4}, {MP_TIME, 48, 3, 4},           {MP_TIME, 64, 4, 8},
         {MP_TIME, 88, 2, 8},
+        {MP_LEAK, 8, 3, 4},  {MP_LEAK, 12, 3, 4},           {MP_LEAK, 40, 3, 4},
+        {MP_LEAK, 40, UINT32_MAX, 4}, {MP_LEAK, 44, 2, 4},  {MP_LEAK, 44, UINT32_MAX, 4},
+        {MP_LEAK, 56, 9, 4}, {MP_LEAK, 56, UINT32_MAX, 4},  {MP_LEAK, 76, UINT32_MAX, 4},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         unsigned char *body = bytes.data + get(entry_of(&bytes, bad[i].tag) + OFFSET);
@@ -384,6 +415,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(file_has_the_frame_that_the_format_says),
         cmocka_unit_test(profile_of_version_1_has_its_values),
+        cmocka_unit_test(profiles_of_leaks_have_what_explains_them),
         cmocka_unit_test(every_truncation_is_an_error),
         cmocka_unit_test(every_flipped_byte_is_an_error_or_harmless),
         cmocka_unit_test(header_is_examined),

@@ -30,12 +30,12 @@ write_all(const struct mp_snapshot *snapshot)
 {
     struct written written = {0};
     for (enum mp_section_tag tag = 0; tag < MP_TAGS; tag++) {
-        struct mp_buffer out = {0};
+        struct mp_writer out = {0};
         written.sections[tag].records = mp_section_layout[tag].write(&out, snapshot);
         written.sections[tag].found = true;
         assert_false(out.failed);
         put_section(&written, tag, out.data, out.size);
-        mp_buffer_free(&out);
+        mp_writer_free(&out);
     }
     return written;
 }

@@ -11,6 +11,7 @@
 #include "analyse/diff.h"
 #include "analyse/growth.h"
 #include "profile/profile_file.h"
+#include "profile/profile_sections.h"
 
 enum { HEADER = 16, ENTRY = 32, CRC = 4, OFFSET = 8, SIZE = 16 };
 
@@ -138,10 +139,10 @@ static void
 mutate_section(uint8_t *data, size_t size, unsigned seed)
 {
     size_t length;
-    uint8_t *body = section(data, size, seed % 8, &length);
+    uint8_t *body = section(data, size, seed % MP_TAGS, &length);
     if (!body || !length)
         return;
-    const size_t at = seed / 8 % length / 4 * 4, left = length - at;
+    const size_t at = seed / MP_TAGS % length / 4 * 4, left = length - at;
     LLVMFuzzerMutate(body + at, left < 8 ? left : 8, left < 8 ? left : 8);
 }
 
@@ -149,8 +150,8 @@ mutate_section(uint8_t *data, size_t size, unsigned seed)
 static void
 mutate_entry(uint8_t *data, size_t size, unsigned seed)
 {
-    const size_t at = HEADER + seed % 8 * ENTRY + OFFSET + seed / 8 % 3 * 8;
-    if (size >= HEADER + 8 * ENTRY)
+    const size_t at = HEADER + seed % MP_TAGS * ENTRY + OFFSET + seed / MP_TAGS % 3 * 8;
+    if (size >= HEADER + MP_TAGS * ENTRY)
         LLVMFuzzerMutate(data + at, 8, 8);
 }
 

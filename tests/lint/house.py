@@ -3,16 +3,17 @@
 
     house.py [--shrink] [ROOT]
 
-rooms.py: who may include whom. words.py: words that belong in one place. headers.py: a .c
-implements its own header. sizes.py: what has a limit. law.py has what rooms there are,
-exceptions.toml what exceeds a limit today. It may only shrink: --shrink takes out what is not
-needed any more, and adds nothing.
+rooms.py: who may include whom. imports.py: the same for the Python package. words.py: words that
+belong in one place. headers.py: a .c implements its own header. sizes.py: what has a limit. law.py
+has what rooms there are, exceptions.toml what exceeds a limit today. It may only shrink: --shrink
+takes out what is not needed any more, and adds nothing.
 """
 
 import sys
 from pathlib import Path
 
 import headers
+import imports
 import rooms
 import sizes
 import words
@@ -28,9 +29,11 @@ def main() -> int:
     if "--shrink" in sys.argv:
         listed = sizes.shrunk(found, listed)
         sizes.write(exceptions, listed)
-    breaches = [*rooms.check(tree), *sizes.compare(found, listed)]
+    of_python, circles = imports.check_package(tree.root / "pymod" / "memprof")
+    breaches = [*rooms.check(tree), *of_python, *sizes.compare(found, listed)]
     count = sum(map(len, listed.values()))
     print("\n".join(breaches) or f"house: {len(tree.files)} files, {count} exceptions, no breach")
+    print(f"circles: {circles}")
     return 1 if breaches else 0
 
 

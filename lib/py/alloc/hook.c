@@ -376,12 +376,16 @@ source_main(void)
 }
 
 void
-mp_hook_install(void)
+mp_hook_connect(void)
 {
     main_interpreter = PyInterpreterState_Main();
     mp_tracer.no_gil = !MP_HAS_GIL;
     mp_tracer.source = (struct mp_stack_source){source_site, source_main};
-    mp_tracer_activate();
+}
+
+void
+mp_hook_install(void)
+{
     mp_hook_count_meters();
     mp_chain_install();
 }

@@ -14,8 +14,10 @@
 
 #include "record/thread.h"
 
-/* Put the hooks in front of the allocators, unless they are in the chain already,
- * and let the tracer record. */
+/* Tell the tracer, which does not record yet, who finds the stacks. */
+void mp_hook_connect(void);
+
+/* It does: put the hooks in front of the allocators, unless they are in the chain already. */
 void mp_hook_install(void);
 
 /* Leave out what the calling thread allocates from now on, or no more: for memprof's own

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ..export import json_report
-from ..model import units as format
-from ..views import changes, console
+from .. import export
+from ..model import units
+from ..views import console
 from . import options
 from .show import load
 
 
 def _size(text: str) -> int:
     try:
-        return format.parse_size(text)
+        return units.parse_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -33,21 +33,18 @@ def main(arguments: list[str]) -> int:
         metavar="SIZE",
         help="end with exit status 3 when the sum grew by more than SIZE (24MB, 1.5GiB, 4096)",
     )
-    options.add_report_options(parser, metric="live")
+    options.add_report_options(parser, "changes", metric="live")
     settings = parser.parse_args(arguments)
     old, new = load(settings.old), load(settings.new)
     with console.progress("memprof: comparing ...", sys.stderr):
         rows = new.compare_to(old, settings.by, metric=settings.metric)
-    if settings.format == "json":
-        report = json_report.changes(rows, settings.by, settings.metric, settings.top)
-    else:
-        report = changes.lines(rows, settings.by, settings.metric, settings.top)
-    options.print_report(report)
+    content = export.Changes(rows, settings.by, settings.metric, settings.top)
+    options.print_report(export.make(content, settings.format))
     grown = sum(row.size_diff for row in rows)
     if settings.fail_on_growth is not None and grown > settings.fail_on_growth:
         print(
-            f"memprof: {settings.metric} memory grew by {format.size(grown)}, "
-            f"more than {format.size(settings.fail_on_growth)}",
+            f"memprof: {settings.metric} memory grew by {units.size(grown)}, "
+            f"more than {units.size(settings.fail_on_growth)}",
             file=sys.stderr,
         )
         return options.GREW

@@ -6,19 +6,18 @@ import argparse
 import builtins
 import importlib.util
 import inspect
-import json
 import os
 import sys
 import types
 from collections.abc import Callable, Iterable
 
-from ..control.line_profiler import BACKENDS, LineProfiler, quiet
-from ..model import source_text as texts
+from .. import export
+from ..control.line_profiler import LineProfiler
+from ..model import source_text
+from ..model.backends import BACKENDS
 from ..programs import outputs, program, wrapping
+from ..quiet import quiet
 from ..views import console
-from ..views import line_tables as lines_report
-from ..views.html import lines as html_lines
-from ..views.html import page as html
 from . import options
 
 _DESCRIPTION = """\
@@ -57,9 +56,7 @@ def _parser() -> options.Parser:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the tables to FILE instead of stdout"
     )
-    parser.add_argument(
-        "--format", choices=("text", "html", "json"), default="text", help="default: text"
-    )
+    options.add_format_option(parser, "lines")
     parser.add_argument(
         "--table",
         choices=("memprof", "memory_profiler"),
@@ -156,7 +153,7 @@ def _prepare(prof: LineProfiler, wanted: list[str], traced: program.Program) -> 
 
     def watch(code: types.CodeType) -> None:
         if traced.kind == "code":
-            texts.learn(code, program.text_of_code(traced))
+            source_text.learn(code, program.text_of_code(traced))
         for one in of_main:
             _select_of_main(prof, one, code)
 
@@ -192,14 +189,15 @@ def main(arguments: list[str]) -> int:
         every_line=settings.every_line,
     )
     output = _output(settings.output)
+    export.find(settings.format, "lines")  # later a module of the program could stand in for one
     try:
         run = _prepare(prof, settings.function, traced)
     except program.ProgramError as error:
         options.fail(str(error))
     pid, stdout, has_begun = os.getpid(), sys.stdout, True
     builtins.profile = prof
-    # On 3.11 calls between functions cost more while a profiler is on (lib/py/lines/events_settrace.c).
-    # There a marked function turns it on by itself.
+    # On 3.11 calls between functions cost more while a profiler is on
+    # (lib/py/lines/events_settrace.c). There a marked function turns it on by itself.
     is_on = bool(settings.function) or hasattr(sys, "monitoring")
     if is_on:
         prof.enable_by_count()
@@ -212,7 +210,7 @@ def main(arguments: list[str]) -> int:
         if is_on:
             prof.disable_by_count()
         if has_begun and os.getpid() == pid:
-            with quiet():
+            with quiet:
                 _report(prof, settings, output, stdout)
     return 0
 
@@ -232,13 +230,5 @@ def _report(prof: LineProfiler, settings: argparse.Namespace, output: str | None
 def _write(prof: LineProfiler, settings: argparse.Namespace, stream) -> None:
     if stream is None:  # closed before Python began
         return
-    if settings.format == "json":
-        stream.write(json.dumps({"lines": prof.rows()}, indent=2) + "\n")
-    elif settings.format == "html":
-        stream.write(html.page("memprof lines", html_lines.document_part(prof)))
-    elif settings.table == "memory_profiler":
-        digits = 1 if settings.precision is None else settings.precision
-        lines_report.write_compatible(prof, stream, digits)
-    else:
-        width = console.width(stream)
-        console.write_all(lines_report.report_lines(prof, settings.precision, width), stream)
+    content = export.Lines(prof, settings.table, settings.precision, console.width(stream))
+    console.write_all(export.make(content, settings.format), stream)

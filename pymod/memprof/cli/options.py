@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+
+from .. import export
+from ..model.snapshot import METRICS
+from ..programs import program
+from ..views import console
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Never
-
-    from ..views.console import Line
-
-from ..model.snapshot import METRICS
-from ..programs import program
 
 USAGE_ERROR = 2
 GREW = 3
@@ -34,19 +35,18 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, width=_WIDTH, max_help_position=26)
 
 
-def print_report(report: list[Line] | dict) -> None:
-    """Lines, or a document for JSON, to stdout. A reader that has gone away is no error."""
-    import json
-    import os
+def check_format(name: str, kind: str) -> None:
+    """Ends with a line when there is no such format of what is asked for."""
+    if name not in (known := export.names(kind)):
+        fail(f"--format {name}: not of {kind} (choose from {', '.join(known)})")
 
-    from ..views import console
 
+def print_report(document: export.Document) -> None:
+    """To stdout. A reader that has gone away is no error."""
     if sys.stdout is None:  # it was closed before we started
         return
-    if isinstance(report, dict):
-        report = [console.line(json.dumps(report, indent=2))]
     try:
-        console.write_all(report, sys.stdout)
+        console.write_all(document, sys.stdout)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it
         if not isinstance(error, BrokenPipeError):
@@ -81,7 +81,8 @@ def seconds(text: str) -> float:
     return value
 
 
-def add_report_options(parser: argparse.ArgumentParser, metric: str) -> None:
+def add_report_options(parser: argparse.ArgumentParser, *kinds: str, metric: str) -> None:
+    """``kinds``: of what is reported (export.FORMATS)."""
     group = parser.add_argument_group("report")
     group.add_argument(
         "--by", choices=BYS, default="line", help="what to sum up by (default: %(default)s)"
@@ -96,7 +97,14 @@ def add_report_options(parser: argparse.ArgumentParser, metric: str) -> None:
     group.add_argument(
         "--top", type=positive, default=10, metavar="N", help="rows to show (default: 10)"
     )
-    group.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    add_format_option(group, *kinds)
+
+
+def add_format_option(parser, *kinds: str) -> None:
+    choices = export.names(*kinds)
+    parser.add_argument(
+        "--format", choices=choices, default=export.TEXT, help="default: %(default)s"
+    )
 
 
 def split(arguments: list[str], with_value: set[str]) -> tuple[list[str], program.Program | None]:

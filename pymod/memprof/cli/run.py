@@ -9,13 +9,11 @@ import os
 import shlex
 import sys
 
-from .. import _core
-from ..control import tracing
-from ..model import account, leaks
+from .. import _core, export
+from ..control import allocators, tracing
 from ..programs import outputs, program
-from ..views import console, summary
-from ..views import leak_report as leaks_report
-from . import VERBS, options, so_far
+from ..views import console
+from . import VERBS, options
 from .options import fail
 
 _VALUE_OPTIONS = {"-o", "--output", "--by", "--metric", "--top", "--format", "--checkpoint"}
@@ -92,7 +90,7 @@ def _parser() -> options.Parser:
         help="run with jemalloc in place of the C library's malloc, and report its statistics",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="print no report")
-    options.add_report_options(parser, metric="peak")
+    options.add_report_options(parser, "summary", "leaks", metric="peak")
     return parser
 
 
@@ -119,7 +117,7 @@ class _Session:
                 self._prepare_output(self.settings.output)
             tracing.start(
                 series=self.settings.leaks,
-                output=None if self.is_json else self.output,
+                output=None if self.keeps_report else self.output,
                 checkpoint=self.settings.checkpoint,
                 every=self.settings.every,
                 free_lists=self.settings.free_lists,
@@ -132,19 +130,22 @@ class _Session:
         except (ValueError, RuntimeError, MemoryError) as error:
             raise program.ProgramError(str(error) or "not enough memory for the trace") from None
         if self.settings.leaks:
+            from . import so_far
+
             so_far.install(self)
         # What the program has left on is not to see our exit handlers.
         atexit.register(sys.setprofile, None)
         atexit.register(sys.settrace, None)
 
     @property
-    def is_json(self) -> bool:
-        return self.settings.format == "json"
+    def keeps_report(self) -> bool:
+        """What -o keeps is the report, not the profile."""
+        return self.settings.format != export.TEXT
 
     def _prepare_output(self, path: str) -> None:
         self.output = os.path.abspath(path)
         self.is_new_output = not os.path.lexists(path)
-        if self.is_json:
+        if self.keeps_report:
             outputs.check_writable(path)
 
     def cancel(self) -> None:
@@ -180,10 +181,10 @@ class _Session:
             gc.collect()
             _core.clear_type_cache()
         snapshot, growth = self._end_trace()
-        if self.output is not None and not self.is_json:
+        if self.output is not None and not self.keeps_report:
             self._write(snapshot.dump)
         sys.path[:] = self.path  # a module of the program must not stand in for one of ours
-        if not self.settings.quiet or (self.is_json and self.output is not None):
+        if not self.settings.quiet or (self.keeps_report and self.output is not None):
             self._report(snapshot, growth)
         if growth is not None and growth.leaks and self.settings.fail_on_leak and not self.failed:
             _core.exit_with(options.LEAKED)
@@ -191,10 +192,10 @@ class _Session:
     def _end_trace(self):
         snapshot = tracing.final_snapshot()
         growth = self._find_growth(snapshot) if self.settings.leaks else None
-        split = account.split_live_memory()  # later: to look at the tables makes them larger
+        split = allocators.split_live_memory()  # later: to look at the tables makes them larger
         reached = _core.is_reached()
         tracing.stop()
-        account.complete(snapshot, split)
+        allocators.complete(snapshot, split)
         if not reached and (self.output is not None or not self.settings.quiet):
             self._say(
                 "another tool has replaced Python's allocators (tracemalloc.stop()?): the "
@@ -204,39 +205,28 @@ class _Session:
 
     def _find_growth(self, snapshot):
         """While the program's objects are still there."""
+        from ..control.growth import find_growth
+
         try:
-            return leaks.find_growth(snapshot, explain=True)
+            return find_growth(snapshot, explain=True)
         except MemoryError:
             self._say("not enough memory to find the objects behind the leaks")
-            return leaks.find_growth(snapshot)
+            return find_growth(snapshot)
 
     def _report(self, snapshot, growth) -> None:
         settings = self.settings
-        with console.progress("memprof: making the report ...", self.stderr):
-            if self.is_json:
-                self._write_json(snapshot, growth)
-                return
-            if growth is not None:
-                lines = leaks_report.lines(growth, settings.top)
-            else:
-                lines = summary.lines(snapshot, settings.by, settings.metric, settings.top)
-        console.write([[], *lines], self.stderr)
-
-    def _write_json(self, snapshot, growth) -> None:
-        import json
-
-        from ..export import json_report
-
         if growth is not None:
-            document = json_report.leaks(snapshot, growth)
+            content = export.Leaks(snapshot, growth, settings.top)
         else:
-            settings = self.settings
-            document = json_report.summary(snapshot, settings.by, settings.metric, settings.top)
-        text = json.dumps(document, indent=2) + "\n"
-        if self.output is not None:
-            self._write(lambda path: _replace(path, text))
-        else:
-            console.write([[(text.rstrip("\n"), "")]], self.stderr)
+            content = export.Summary(snapshot, settings.by, settings.metric, settings.top)
+        with console.progress("memprof: making the report ...", self.stderr):
+            document = export.make(content, settings.format)
+        if not self.keeps_report:
+            document = [[], *document]
+        elif self.output is not None:
+            self._write(lambda path: export.replace(path, document))
+            return
+        console.write(document, self.stderr)
 
     def _write(self, write) -> None:
         try:
@@ -246,24 +236,6 @@ class _Session:
 
     def _say(self, message: str) -> None:
         console.write([[(f"memprof: {message}", console.ALARM)]], self.stderr)
-
-
-def _replace(path: str, text: str) -> None:
-    """All of it or nothing."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return
-    path = os.path.realpath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
 
 
 # ---- jemalloc --------------------------------------------------------------------------------
@@ -298,8 +270,12 @@ def main(arguments: list[str]) -> int:
     settings = parser.parse_args(own)
     if traced is None:
         fail("no program to run: give a script, -m module or -c code (see memprof --help)")
+    kind = "leaks" if settings.leaks else "summary"
+    options.check_format(settings.format, kind)
     if settings.malloc == "jemalloc":
         _preload_jemalloc()
+    if not settings.quiet and settings.format == export.TEXT:
+        export.find(export.TEXT, kind)  # later a module of the program could stand in for one of it
     session = _Session(settings, traced)
     try:
         run = program.prepare(traced)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from ..export import json_report
-from ..model import leaks
+from .. import export
+from ..control.growth import find_growth
 from ..model.snapshot import Snapshot
-from ..views import console, summary
-from ..views import leak_report as leaks_report
+from ..views import console
 from . import options
 
 
@@ -33,25 +32,23 @@ def main(arguments: list[str]) -> int:
         action="store_true",
         help="what grew through the whole run (of a profile written with --leaks)",
     )
-    options.add_report_options(parser, metric="peak")
+    options.add_report_options(parser, "summary", "leaks", metric="peak")
     settings = parser.parse_args(arguments)
+    options.check_format(settings.format, "leaks" if settings.leaks else "summary")
     snapshot = load(settings.file)
     if settings.leaks:
-        report = _leaks(snapshot, settings)
+        content = _leaks(snapshot, settings)
     else:
-        make = json_report.summary if settings.format == "json" else summary.lines
-        report = make(snapshot, settings.by, settings.metric, settings.top)
-    options.print_report(report)
+        content = export.Summary(snapshot, settings.by, settings.metric, settings.top)
+    options.print_report(export.make(content, settings.format))
     return 0
 
 
-def _leaks(snapshot: Snapshot, settings):
-    growth = leaks.find_growth(snapshot)
+def _leaks(snapshot: Snapshot, settings) -> export.Leaks:
+    growth = find_growth(snapshot)
     if not growth.checkpoints:
         options.fail(
             f"'{settings.file}' has no checkpoints: it was written without --leaks, or by a "
             "very short run"
         )
-    if settings.format == "json":
-        return json_report.leaks(snapshot, growth)
-    return leaks_report.lines(growth, settings.top)
+    return export.Leaks(snapshot, growth, settings.top)

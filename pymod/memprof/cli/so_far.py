@@ -8,9 +8,9 @@ import os
 
 from .. import _core
 from ..control import tracing
-from ..model import leaks
-from ..views import console
-from ..views import leak_report as leaks_report
+from ..control.growth import find_growth
+from ..quiet import quiet
+from ..views import console, leak_report
 
 
 def install(session) -> None:
@@ -26,16 +26,13 @@ def _report(session) -> None:
     """In the main thread, between two instructions of the program."""
     if not tracing.is_tracing() or os.getpid() != session.pid:
         return
-    before = _core.quiet(True)
-    try:
-        gc.collect()
-        _core.clear_type_cache()
-        growth = leaks.find_growth(tracing.snapshot_so_far(), explain=True)
-        lines = leaks_report.lines(growth, session.settings.top)
-        console.write(
-            [[], console.line(("memprof: leaks so far", console.TITLE)), *lines], session.stderr
-        )
-    except MemoryError:
-        console.write([console.line("memprof: not enough memory for a report")], session.stderr)
-    finally:
-        _core.quiet(before)
+    with quiet:
+        try:
+            gc.collect()
+            _core.clear_type_cache()
+            growth = find_growth(tracing.snapshot_so_far(), explain=True)
+            title = console.line(("memprof: leaks so far", console.TITLE))
+            lines = [[], title, *leak_report.lines(growth, session.settings.top)]
+        except MemoryError:
+            lines = [console.line("memprof: not enough memory for a report")]
+        console.write(lines, session.stderr)

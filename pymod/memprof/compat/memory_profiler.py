@@ -13,12 +13,14 @@ import builtins
 import os
 import sys
 
-from ..control import line_profiler as _lines
-from ..control.line_profiler import BACKENDS, CodeMap, LineProfiler, choose_backend
+from .. import load_ipython_extension
+from ..control import decorators
+from ..control.line_profiler import LineProfiler
 from ..control.measuring import MemitResult
 from ..control.memory_usage import LogFile, TimeStamper, memory_usage
-from ..programs import outputs as _outputs
-from ..programs import program as _program
+from ..model.backends import BACKENDS, choose_backend
+from ..model.line_table import CodeMap
+from ..programs import outputs, program
 
 __version__ = "0.61.0"
 
@@ -38,21 +40,14 @@ __all__ = [
 _USAGE = "python -m memory_profiler script_file.py"
 
 
-def load_ipython_extension(shell) -> None:
-    """``%load_ext memprof.compat.memory_profiler``"""
-    from ..plugins.ipython.magics import load
-
-    load(shell)
-
-
 def show_results(prof, stream=None, precision: int = 1) -> None:
     """Print memory_profiler's table to ``stream`` (stdout)."""
-    _lines.show_results(prof, stream, precision, table="memory_profiler")
+    decorators.show_results(prof, stream, precision, table="memory_profiler")
 
 
 def profile(func=None, stream=None, precision: int = 1, backend: str = "psutil"):
     """Decorator: print memory_profiler's table of the function after each call."""
-    return _lines.profile(func, stream, precision, backend, table="memory_profiler")
+    return decorators.profile(func, stream, precision, backend, table="memory_profiler")
 
 
 # ---- python -m ... ------------------------------------------------------------------------------
@@ -112,7 +107,7 @@ def _prepare(words: list[str]):
     kind, target = "module", words[0]
     if target.endswith(".py"):
         kind, target = "script", _find_script(target)
-    return _program.prepare(_program.Program(kind, target, tuple(words[1:])))
+    return program.prepare(program.Program(kind, target, tuple(words[1:])))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -131,15 +126,15 @@ def main(arguments: list[str] | None = None) -> None:
         )
     try:
         path = settings.out_filename
-        if path is not None and (problem := _outputs.problem_with(path)):
-            raise _program.ProgramError(problem)
+        if path is not None and (problem := outputs.problem_with(path)):
+            raise program.ProgramError(problem)
         run = _prepare(settings.program)
-    except _program.ProgramError as error:
+    except program.ProgramError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
     builtins.profile = prof
     try:
-        _program.run(run)
+        program.run(run)
     finally:
         _write(prof, settings)
 

@@ -53,6 +53,7 @@ from tracemalloc import (  # noqa: F401 - for pickle and CPython's tests
 
 from .. import _core
 from ..control import tracing
+from ..quiet import quiet
 
 __all__ = [
     "BaseFilter",
@@ -110,7 +111,7 @@ def start(nframe: int = 1, /) -> None:
         return
     if not tracing.is_tracing():
         tracing.start(free_lists=sys.version_info >= (3, 13))
-        _own = tracing._options
+        _own = tracing.under_way()
     _limit = limit
     _started = True
 
@@ -118,7 +119,7 @@ def start(nframe: int = 1, /) -> None:
 def stop() -> None:
     """End the trace and forget it; one that memprof.start() began goes on by itself."""
     global _started, _own
-    if _own is not None and tracing._options is _own:
+    if _own is not None and tracing.under_way() is _own:
         tracing.stop()
     _started = False
     _own = None
@@ -174,7 +175,7 @@ def take_snapshot() -> Snapshot:
         )
     traces = _get_traces()
     if _core.is_tracing():
-        tracing._warn_when_unhooked()
+        tracing.warn_when_unhooked()
     return Snapshot(traces, get_traceback_limit())
 
 
@@ -189,12 +190,8 @@ def _get_traces() -> list[RawTrace]:
     """All live blocks; equal frames are one tuple. Not in the trace itself."""
     if not is_tracing():
         return []
-    before = False
-    try:
-        before = _core.quiet(True)  # in here: an interrupt must not leave it on
+    with quiet:
         return _share_frames(_core.traces(_limit))
-    finally:
-        _core.quiet(before)
 
 
 def _share_frames(traces: list[RawTrace]) -> list[RawTrace]:

@@ -6,12 +6,15 @@ import functools
 import gc
 import inspect
 from collections.abc import Callable
+from itertools import pairwise
 
 from .. import _core
-from ..model import units as format
-from ..model.leaks import Leak, LeakReport, _arrange, explain_stacks
-from ..model.snapshot import Traceback
+from ..model import units
+from ..model.frames import Traceback
+from ..model.leaks import STEADY, Leak, arrange
+from ..quiet import quiet
 from . import tracing
+from .growth import LeakReport, explain_stacks
 
 _EXPLAINED_AT_MOST = 50
 
@@ -42,13 +45,10 @@ class Samples:
 
     def take(self) -> None:
         """After a call, when its results are gone."""
-        before = _core.quiet(True)
-        try:
+        with quiet:
             gc.collect()
             _core.clear_type_cache()
             self._rows.append(_core.live_stacks())
-        finally:
-            _core.quiet(before)
 
     def end(self) -> None:
         self._rows = []
@@ -70,20 +70,18 @@ class Samples:
 
     def report(self, judge: Callable[[list[int]], bool], unit: str = "call") -> LeakReport:
         """While the trace is under way."""
-        before = _core.quiet(True)
-        try:
+        with quiet:
             found = self._leaking(judge)[:_EXPLAINED_AT_MOST]
             stacks = [stack for stack, _ in found]
             explained, unfollowed = explain_stacks(stacks) if stacks else ([], 0)
             leaks = [
-                _leak(stack, points, row, stacks) for (stack, points), row in zip(found, explained)
+                _leak(stack, points, row, stacks)
+                for (stack, points), row in zip(found, explained, strict=True)
             ]
             count = len(self._rows)
             return LeakReport(
-                count < 2, _arrange(leaks), (), float(count - 1), count, unit, unfollowed
+                count < 2, arrange(leaks), (), float(count - 1), count, unit, unfollowed
             )
-        finally:
-            _core.quiet(before)
 
 
 def _leak(stack: int, points: list[tuple[int, int]], row: tuple, stacks: list[int]) -> Leak:
@@ -92,7 +90,7 @@ def _leak(stack: int, points: list[tuple[int, int]], row: tuple, stacks: list[in
     (first_bytes, first_blocks), (last_bytes, last_blocks) = points[0], points[-1]
     return Leak(
         traceback=Traceback(_core.stack_frames(stack)),
-        verdict="steady",
+        verdict=STEADY,
         live_bytes=last_bytes,
         live_blocks=last_blocks,
         first_bytes=first_bytes,
@@ -123,7 +121,7 @@ def slope(values: list[int]) -> float:
 def pace(blocks: list[int]) -> float:
     """By how many blocks each step. One block more in one of them is the table of a container,
     which moved to a larger one there."""
-    steps = sorted(after - before for before, after in zip(blocks, blocks[1:]))
+    steps = sorted(after - before for before, after in pairwise(blocks))
     if len(steps) > 1 and steps[0] == steps[-2] == steps[-1] - 1:
         return steps[0]
     return slope(blocks)
@@ -135,7 +133,7 @@ def grows(values: list[int]) -> bool:
     each of its calls, no slower at the end. What is filled once (a cache) or leaps now and then
     (a table) does not."""
     growth = values[-1] - values[0]
-    steps = [after - before for before, after in zip(values, values[1:])]
+    steps = [after - before for before, after in pairwise(values)]
     half = len(steps) // 2
     first, late = sum(steps[:half]), steps[len(steps) - half :]
     quarter = max(half // 2, 1)
@@ -194,8 +192,8 @@ class assert_no_leaks:
 
     As a context manager the block runs once: what it has allocated and is still alive at its
     end, beyond ``limit`` bytes ("64 KB" or a number) for one call stack, is a leak. Call
-    ``mark()`` of what ``with`` gives after each turn of a loop, 5 times or more, to have that judged
-    instead, as find_leaks() does.
+    ``mark()`` of what ``with`` gives after each turn of a loop, 5 times or more, to have that
+    judged instead, as find_leaks() does.
     """
 
     def __init__(
@@ -208,7 +206,7 @@ class assert_no_leaks:
     ):
         _check(warmup, repeat)
         self._warmup, self._repeat = warmup, repeat
-        self._limit = format.parse_size(limit) if isinstance(limit, str) else limit
+        self._limit = units.parse_size(limit) if isinstance(limit, str) else limit
         self._func = func
         self._samples: Samples | None = None
         self._marks = 0

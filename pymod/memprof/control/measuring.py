@@ -7,8 +7,10 @@ from collections import namedtuple
 from types import CodeType
 
 from .. import _core
+from ..model.line_table import PEAK, Function
+from ..model.units import MIB
+from ..quiet import quiet
 from . import tracing
-from .line_profiler import MIB, Function, quiet
 
 
 class Measure(namedtuple("Measure", "baseline traced resident is_sampled")):
@@ -40,28 +42,25 @@ class Measuring:
     def __init__(self, code: CodeType, interval: float = 0.1, children: bool = False):
         self.interval = interval
         self.children = children
-        with quiet():
+        with quiet:
             self.lines = Function(code)
 
     def __enter__(self) -> Measuring:
-        before = _core.quiet(True)
-        tracing.hold(whole=True)
-        try:
-            self._begin()
-        except BaseException:
-            self._release()
-            raise
-        finally:
-            _core.quiet(before)
+        with quiet:
+            tracing.hold(whole=True)
+            try:
+                self._begin()
+            except BaseException:
+                self._release()
+                raise
         return self
 
     def __exit__(self, *exception) -> None:
-        before = _core.quiet(True)
-        try:
-            self._end()
-        finally:
-            self._release()
-            _core.quiet(before)
+        with quiet:
+            try:
+                self._end()
+            finally:
+                self._release()
 
     def _release(self) -> None:
         self.lines.core.deselect()
@@ -84,7 +83,7 @@ class Measuring:
         traced = _core.get_traced()[1] - self.live if self.owns_peak else 0
         samples = _core.watch_stop(self.watch) if self.is_sampled else [(_core.peak_rss(), 0)]
         grown = max(0, _core.own_memory() - self.own)
-        traced = max([traced, *(row[4] for row in self.lines.core.read())])
+        traced = max([traced, *(row[PEAK] for row in self.lines.core.read())])
         resident = max(size for size, _ in samples) - self.baseline - grown
         self.measure = Measure(self.baseline, max(0, traced), max(0, resident), self.is_sampled)
 
@@ -100,8 +99,8 @@ class MemitResult:
     """What %memit found; MiB.
 
     ``mem_usage``: the peak of each run. ``baseline``: resident memory before the run with the
-    highest peak. ``increments``, ``traced``, ``resident``: of each run, how far memory rose above where
-    it began: the larger of the other two, traced memory, resident memory. ``repeat``,
+    highest peak. ``increments``, ``traced``, ``resident``: of each run, how far memory rose above
+    where it began: the larger of the other two, traced memory, resident memory. ``repeat``,
     ``timeout``, ``interval``, ``include_children``: as they were asked for.
     """
 
@@ -157,18 +156,18 @@ class MemitResult:
         return f"<MemitResult : {self}>"
 
     def _repr_html_(self) -> str:
-        from ..views.html import page as html
+        from ..views.html import page
 
         most = max(self.mem_usage)
         rows = [
             [
-                html.Cell(run),
-                html.Cell(f"{measure.peak / MIB:.2f} MiB", measure.peak / MIB / most, colour=1),
-                html.Cell(f"{measure.increment / MIB:.2f} MiB", measure.increment / MIB / most),
-                html.Cell(f"{measure.traced / MIB:.2f} MiB"),
-                html.Cell(f"{measure.resident / MIB:.2f} MiB"),
+                page.Cell(run),
+                page.Cell(f"{measure.peak / MIB:.2f} MiB", measure.peak / MIB / most, colour=1),
+                page.Cell(f"{measure.increment / MIB:.2f} MiB", measure.increment / MIB / most),
+                page.Cell(f"{measure.traced / MIB:.2f} MiB"),
+                page.Cell(f"{measure.resident / MIB:.2f} MiB"),
             ]
             for run, measure in enumerate(self.measures, 1)
         ]
         titles = ("Run", "Peak", "Increment", "of traced memory", "of resident memory")
-        return html.style() + html.table(str(self), titles, rows)
+        return page.style() + page.table(str(self), titles, rows)

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from contextlib import contextmanager
 
 from .. import _core
+from ..model.backends import choose_backend, metric_of
+from ..model.units import MIB
+from ..programs import wrapping
 from . import tracing
-from .line_profiler import MIB, choose_backend, metric_of
 
 
 def _read(pid: int, backend: str, children: bool = False) -> float:
@@ -86,14 +88,15 @@ def memory_usage(
 
     ``proc``: a process id (-1: this process), a ``subprocess.Popen``, a callable, or a tuple of a
     function, its arguments and keyword arguments. A function is called exactly once, whatever
-    ``max_iterations`` says. ``interval``, ``timeout``: seconds; a process id without timeout is read
-    once.
+    ``max_iterations`` says. ``interval``, ``timeout``: seconds; a process id without timeout is
+    read once.
 
     Returns a list of numbers; of (memory, time) with ``timestamps``; of [memory, children...] with
     ``multiprocess``, for a process; one number with ``max_usage``; (that, result of the call) with
-    ``retval``. With ``max_usage`` a call's number is its true peak where the kernel tells it, not what
-    was seen at an interval. ``stream``: ``MEM`` and ``CHLD`` records are written to it and None is
-    returned. ``backend`` as of choose_backend(); ``tracemalloc`` is traced memory, of a call.
+    ``retval``. With ``max_usage`` a call's number is its true peak where the kernel tells it, not
+    what was seen at an interval. ``stream``: ``MEM`` and ``CHLD`` records are written to it and
+    None is returned. ``backend`` as of choose_backend(); ``tracemalloc`` is traced memory, of a
+    call.
     """
     backend = choose_backend(backend)
     options = {"backend": backend, "children": include_children}
@@ -236,7 +239,8 @@ class TimeStamper:
     """A decorator that records when a function ran, and how much memory there was; the ``FUNC``
     records of mprof.
 
-    ``functions``: {function: [[(MiB, time), (MiB, time)], ...]}, ``stack``: {function: [level, ...]}.
+    ``functions``: {function: [[(MiB, time), (MiB, time)], ...]}, ``stack``: {function: [level,
+    ...]}.
     """
 
     def __init__(self, backend: str | None = "psutil", include_children: bool = False):
@@ -260,8 +264,6 @@ class TimeStamper:
             self.stack[func] = []
 
     def wrap_function(self, func):
-        from ..programs import wrapping
-
         return wrapping.wrap(func, lambda: self._running(func))
 
     def timestamp(self, name: str = "<block>"):
@@ -295,7 +297,7 @@ class TimeStamper:
         stream = sys.stdout if stream is None else stream
         for func, calls in self.functions.items():
             name = f"{func.__module__}.{func.__name__}"
-            for stamps, level in zip(calls, self.stack[func]):
+            for stamps, level in zip(calls, self.stack[func], strict=True):
                 if len(stamps) == 2:
                     (memory0, time0), (memory1, time1) = stamps
                     stream.write(

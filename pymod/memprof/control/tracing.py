@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .. import _core
-from ..model.snapshot import Snapshot, Traceback
+from ..model.frames import Traceback
+from ..model.snapshot import Snapshot
+from ..quiet import OWN_FOLDER, quiet
 from . import marks
 
 _PYTHON = sys.version.split()[0]
@@ -43,13 +45,36 @@ class Options(namedtuple("Options", "series output checkpoint every free_lists n
         return "\n".join(lines).encode("utf-8", "surrogateescape")
 
 
-_options: Options | None = None  # of the trace under way
-_first_output: str | None = None  # of the process that began it, not of a forked child
-_registered = False
-_holders = 0  # line profilers that need the trace
-_whole_holders = 0  # those of them that need all of it
-_is_borrowed = False  # it is there for them only, without stacks, and nobody else sees it
-_registered_with_multiprocessing = False  # by this process or one that it was forked from
+class _State:
+    """What this process knows of its trace. Changed with the GIL, in the functions below only."""
+
+    __slots__ = (
+        "first_output",
+        "has_anchor",
+        "holders",
+        "is_borrowed",
+        "is_registered",
+        "options",
+        "whole_holders",
+    )
+
+    def __init__(self):
+        self.options: Options | None = None  # of the trace under way
+        self.first_output: str | None = None  # of the process that began it, not of a forked child
+        self.holders = 0  # line profilers that need the trace
+        self.whole_holders = 0  # those of them that need all of it
+        self.is_borrowed = False  # it is there for them only, without stacks: nobody else sees it
+        self.is_registered = False  # what is to be called at a fork and at the end
+        self.has_anchor = False  # with multiprocessing, here or where this was forked from
+
+    def note(self, core: _core.Snapshot) -> _core.Snapshot:
+        """With the note of the trace."""
+        if self.options is not None:
+            core.set_note(self.options.note())
+        return core
+
+
+_state = _State()
 
 
 def start(
@@ -79,7 +104,6 @@ def start(
     RuntimeError, as where no thread can be started for checkpoints. ValueError for a
     checkpoint of zero or less, OSError when ``output`` cannot be written.
     """
-    global _options, _first_output, _is_borrowed
     if not checkpoint > 0:
         raise ValueError(f"checkpoint must be more than 0 seconds, not {checkpoint!r}")
     if every < 0:
@@ -87,32 +111,35 @@ def start(
     path = os.path.abspath(os.fspath(output)) if output is not None else None
     options = Options(series, path, checkpoint, every, free_lists, dict(notes or {}))
     if is_tracing():
-        if _options is not None and _options.differs(options):
+        running = _state.options
+        if running is not None and running.differs(options):
             raise RuntimeError(
-                f"memprof is tracing already, with other options ({_options}); call stop() first"
+                f"memprof is tracing already, with other options ({running}); call stop() first"
             )
         return
     _register()
-    before = _core.quiet(True)
-    try:
-        if free_lists:
-            _core.restamp(True)
-        _core.start()
-        if not _core.see_all(True):
-            _core.clear()
-        _core.leave_out_stacks(False)
-        _is_borrowed = False
-        _options = options
-        marks.begin(every if series else 0)
-        _first_output = path
-        if path is not None:
-            save(path)  # fails now rather than in ten seconds
-        _start_timeline()
-    except BaseException:
-        stop()
-        raise
-    finally:
-        _core.quiet(before)
+    with quiet:
+        try:
+            _begin(options)
+        except BaseException:
+            stop()
+            raise
+
+
+def _begin(options: Options) -> None:
+    if options.free_lists:
+        _core.restamp(True)
+    _core.start()
+    if not _core.see_all(True):
+        _core.clear()
+    _core.leave_out_stacks(False)
+    _state.is_borrowed = False
+    _state.options = options
+    marks.begin(options.every if options.series else 0)
+    _state.first_output = options.output
+    if options.output is not None:
+        save(options.output)  # fails now rather than in ten seconds
+    _start_timeline()
 
 
 def stop() -> None:
@@ -121,15 +148,14 @@ def stop() -> None:
     Where another tool has put its own hooks in front of ours in the meantime, ours stay in
     the chain and only pass calls on.
     """
-    global _options, _is_borrowed
     _core.timeline_stop()
     _core.restamp(False)
     marks.begin(0)
-    _options = None
-    _is_borrowed = _holders > 0
-    _core.leave_out_stacks(_is_borrowed)
-    if _is_borrowed:
-        _core.see_all(_whole_holders > 0)
+    _state.options = None
+    _state.is_borrowed = _state.holders > 0
+    _core.leave_out_stacks(_state.is_borrowed)
+    if _state.is_borrowed:
+        _core.see_all(_state.whole_holders > 0)
     else:
         _core.start_on_demand(False)
         _core.stop()
@@ -139,45 +165,48 @@ def hold(whole: bool = False) -> None:
     """Let the core trace, for a line profiler: from the first call of one of its functions on and
     while one runs, or at once and all the time (``whole``); without stacks unless somebody has
     called start() or will. To be followed by let_go()."""
-    global _holders, _whole_holders, _is_borrowed
-    if _holders == 0 and (_is_borrowed or not _core.is_tracing()):
+    if _state.holders == 0 and (_state.is_borrowed or not _core.is_tracing()):
         _register()
         _core.leave_out_stacks(True)
         _core.see_all(False)
         _core.start_on_demand(True)
-        _is_borrowed = True
+        _state.is_borrowed = True
     if whole:
-        _whole_holders += 1
+        _state.whole_holders += 1
         _core.start()
-        if not _core.see_all(True) and _holders == 0:
+        if not _core.see_all(True) and _state.holders == 0:
             _core.clear()
-    _holders += 1
+    _state.holders += 1
 
 
 def is_borrowed() -> bool:
     """The trace is there only because somebody holds it."""
-    return _is_borrowed
+    return _state.is_borrowed
 
 
 def let_go(whole: bool = False, keep: bool = False) -> None:
     """The end of hold(). After the last one everything is as it was before, or ``keep``: the core
     goes on, paused, for somebody who is likely to come back soon."""
-    global _holders, _whole_holders, _is_borrowed
-    _holders -= 1
-    _whole_holders -= whole
-    if _is_borrowed and whole and _whole_holders == 0:
+    _state.holders -= 1
+    _state.whole_holders -= whole
+    if _state.is_borrowed and whole and _state.whole_holders == 0:
         _core.see_all(False)
-    if _holders == 0 and not keep:
+    if _state.holders == 0 and not keep:
         _core.start_on_demand(False)
-        if _is_borrowed:
-            _is_borrowed = False
+        if _state.is_borrowed:
+            _state.is_borrowed = False
             _core.stop()
             _core.leave_out_stacks(False)
 
 
+def under_way() -> Options | None:
+    """Options of the trace that start() began, an object of its own for each trace, or None."""
+    return _state.options
+
+
 def is_tracing() -> bool:
     """True between start() and stop()."""
-    return _core.is_tracing() and not _is_borrowed
+    return _core.is_tracing() and not _state.is_borrowed
 
 
 def clear() -> None:
@@ -190,7 +219,7 @@ def clear() -> None:
 
 def get_traced_memory() -> tuple[int, int]:
     """(current, peak) bytes of traced blocks; (0, 0) when not tracing."""
-    return (0, 0) if _is_borrowed else _core.get_traced()
+    return (0, 0) if _state.is_borrowed else _core.get_traced()
 
 
 def reset_peak() -> None:
@@ -222,27 +251,31 @@ def take_snapshot(*, types: bool = False) -> Snapshot:
     RuntimeWarning when another tool has taken our hooks out (tracemalloc.stop() does when
     tracemalloc was started first): nothing is seen from then on.
     """
-    if _is_borrowed:
+    if _state.is_borrowed:
         raise RuntimeError("memprof is not tracing")
-    before = _core.quiet(True)
-    try:
-        core = _core.take_snapshot(False)
-        if _options is not None:
-            core.set_note(_options.note())
+    with quiet:
+        core = _state.note(_core.take_snapshot(False))
         snapshot = Snapshot(core, _count_types() if types else None)
-    finally:
-        _core.quiet(before)
-    _warn_when_unhooked()
+    warn_when_unhooked()
     return snapshot
 
 
 def _count_types() -> list[tuple]:
-    from .heap import count_types
+    """[(frames, type name, objects)] of all traced objects."""
+    core = _core.heap(OWN_FOLDER)
+    everything, rows = core.all(), []
+    for key, name, _, _ in core.partition(everything, "type"):
+        of_type = core.pick(everything, "type", key)
+        rows += [
+            (frames, name, objects)
+            for _, frames, objects, _ in core.partition(of_type, "site")
+            if frames is not None
+        ]
+    return rows
 
-    return count_types()
 
-
-def _warn_when_unhooked() -> None:
+def warn_when_unhooked() -> None:
+    """RuntimeWarning for the caller's caller."""
     if not _core.is_reached():
         warnings.warn(
             "another tool has replaced Python's allocators and with them memprof's hooks "
@@ -255,10 +288,7 @@ def _warn_when_unhooked() -> None:
 def final_snapshot() -> Snapshot:
     """As take_snapshot(), with the series; the timeline is stopped for good."""
     _core.timeline_stop()
-    core = _core.take_snapshot(True)
-    if _options is not None:
-        core.set_note(_options.note())
-    return Snapshot(core)
+    return Snapshot(_state.note(_core.take_snapshot(True)))
 
 
 def snapshot_so_far() -> Snapshot:
@@ -302,20 +332,20 @@ def trace(**options) -> Iterator[Trace]:
 
 
 def _start_timeline() -> None:
-    if _options is not None and (_options.series or _options.output):
+    options = _state.options
+    if options is not None and (options.series or options.output):
         _core.timeline_start(
-            _options.series and not _options.every,
-            _options.output,
-            _options.checkpoint,
-            _options.note(),
+            options.series and not options.every,
+            options.output,
+            options.checkpoint,
+            options.note(),
         )
 
 
 def _register() -> None:
     """Once per process."""
-    global _registered
-    if not _registered:
-        _registered = True
+    if not _state.is_registered:
+        _state.is_registered = True
         atexit.register(_at_exit)
         os.register_at_fork(
             before=_core.timeline_pause,
@@ -331,12 +361,12 @@ def _at_exit() -> None:
 
 def _after_fork_in_child() -> None:
     """The child goes on tracing, and writes a profile of its own."""
-    global _options
     _core.count_meters()
-    if _options is None or not _core.is_tracing():
+    options = _state.options
+    if options is None or not _core.is_tracing():
         return
-    if _options.output is not None:
-        _options = _options._replace(output=f"{_first_output}.{os.getpid()}")
+    if options.output is not None:
+        _state.options = options._replace(output=f"{_state.first_output}.{os.getpid()}")
         _write_at_end_of_multiprocessing_child()
     if _core.timeline_stop():  # it was running, in the parent
         _start_timeline()
@@ -344,9 +374,10 @@ def _after_fork_in_child() -> None:
 
 def save_output() -> None:
     """Write the profile of now to the trace's output, if it has one."""
-    if _options is not None and _options.output is not None and _core.is_tracing():
+    options = _state.options
+    if options is not None and options.output is not None and _core.is_tracing():
         try:
-            save(_options.output)
+            save(options.output)
         except OSError:
             pass  # nobody to tell: the child's own exit must not change
 
@@ -360,10 +391,9 @@ _anchor = _Anchor()
 
 def _write_at_end_of_multiprocessing_child() -> None:
     """A child of multiprocessing ends with os._exit; its finalizers are the last to run."""
-    global _registered_with_multiprocessing
     util = sys.modules.get("multiprocessing.util")
-    if util is not None and not _registered_with_multiprocessing:
-        _registered_with_multiprocessing = True
+    if util is not None and not _state.has_anchor:
+        _state.has_anchor = True
         util.register_after_fork(
             _anchor, lambda _: util.Finalize(None, save_output, exitpriority=-1000)
         )

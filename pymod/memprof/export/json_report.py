@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 from ..model.account import account
-from ..model.leaks import Leak, LeakReport
-from ..model.snapshot import Frame, Snapshot, StatisticDiff
+from ..model.frames import Frame
+from ..model.leaks import Leak
+from ..model.snapshot import Snapshot
 from ..views.source import source_text
+
+
+def _text(document: dict) -> str:
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _frame(frame: Frame) -> dict:
@@ -27,15 +34,16 @@ def _process(snapshot: Snapshot) -> dict:
     }
 
 
-def summary(snapshot: Snapshot, by: str, metric: str, top: int) -> dict:
+def summary(content) -> str:
     """``memprof-report`` version 1."""
-    rows = snapshot.statistics(by, metric=metric)
-    return {
+    snapshot, by = content.snapshot, content.by
+    rows = snapshot.statistics(by, metric=content.metric)
+    document = {
         "format": "memprof-report",
         "version": 1,
         **_process(snapshot),
         "by": by,
-        "metric": metric,
+        "metric": content.metric,
         "groups": len(rows),
         "bytes": sum(row.size for row in rows),
         "blocks": sum(row.count for row in rows),
@@ -47,13 +55,14 @@ def summary(snapshot: Snapshot, by: str, metric: str, top: int) -> dict:
                 "blocks": row.count,
                 **({"stack": _stack(row.traceback)} if by == "stack" else {}),
             }
-            for row in rows[:top]
+            for row in rows[: content.top]
         ],
         "rss": [
             {"name": line.name, "bytes": line.bytes, "meaning": line.meaning}
             for line in account(snapshot)
         ],
     }
+    return _text(document)
 
 
 def _leak(leak: Leak) -> dict:
@@ -84,29 +93,32 @@ def _leak(leak: Leak) -> dict:
     }
 
 
-def leaks(snapshot: Snapshot, report: LeakReport) -> dict:
+def leaks(content) -> str:
     """``memprof-leaks`` version 1."""
-    return {
+    growth = content.growth
+    document = {
         "format": "memprof-leaks",
         "version": 1,
-        **_process(snapshot),
-        "seconds": report.seconds,
-        "unit": report.unit,
-        "checkpoints": report.checkpoints,
-        "too_short": report.too_short,
-        "unfollowed": report.unfollowed,
-        "leaks": [_leak(leak) for leak in report.leaks],
-        "still_alive": [_leak(leak) for leak in report.still_alive],
+        **_process(content.snapshot),
+        "seconds": growth.seconds,
+        "unit": growth.unit,
+        "checkpoints": growth.checkpoints,
+        "too_short": growth.too_short,
+        "unfollowed": growth.unfollowed,
+        "leaks": [_leak(leak) for leak in growth.leaks],
+        "still_alive": [_leak(leak) for leak in growth.still_alive],
     }
+    return _text(document)
 
 
-def changes(rows: list[StatisticDiff], by: str, metric: str, top: int) -> dict:
+def changes(content) -> str:
     """``memprof-diff`` version 1."""
-    return {
+    rows, by = content.rows, content.by
+    document = {
         "format": "memprof-diff",
         "version": 1,
         "by": by,
-        "metric": metric,
+        "metric": content.metric,
         "bytes_diff": sum(row.size_diff for row in rows),
         "blocks_diff": sum(row.count_diff for row in rows),
         "rows": [
@@ -118,7 +130,13 @@ def changes(rows: list[StatisticDiff], by: str, metric: str, top: int) -> dict:
                 "blocks_diff": row.count_diff,
                 **({"stack": _stack(row.traceback)} if by == "stack" else {}),
             }
-            for row in rows[:top]
+            for row in rows[: content.top]
             if row.size_diff or row.count_diff
         ],
     }
+    return _text(document)
+
+
+def lines(content) -> str:
+    """The rows of a line profiler."""
+    return _text({"lines": content.tables.rows()})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 from collections.abc import Iterable
 
@@ -78,15 +77,17 @@ class Filter(BaseFilter):
         self.all_frames = all_frames
         self.function = function
 
-    def _matches(self, filename: str, lineno: int, function: str) -> bool:
-        return (
-            fnmatch.fnmatchcase(_normalize(filename), self.filename_pattern)
-            and (self.lineno is None or lineno == self.lineno)
-            and (self.function is None or fnmatch.fnmatchcase(function, self.function))
-        )
-
     def _locations(self, core) -> bytes:
-        return bytes(self._matches(*location[:3]) for location in core.locations())
+        from fnmatch import fnmatchcase
+
+        def matches(filename: str, lineno: int, function: str, *_) -> bool:
+            return (
+                fnmatchcase(_normalize(filename), self.filename_pattern)
+                and (self.lineno is None or lineno == self.lineno)
+                and (self.function is None or fnmatchcase(function, self.function))
+            )
+
+        return bytes(matches(*location) for location in core.locations())
 
 
 class DomainFilter(BaseFilter):

@@ -1,28 +1,18 @@
-"""Which call stacks grow through a whole run, and what the objects are that they leave behind.
+"""Leaks, growth, and the order in which they are told: plain data.
 
-The verdicts are those of lib/analyse/growth.h; types, holders and retained sizes come from one pass
-over the heap while the program's objects are still there (lib/graph/leaks.h).
+The verdicts are those of lib/analyse/growth.h; types, holders and retained sizes come from a pass
+over the heap (lib/graph/leaks.h). What finds them is control/growth.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import namedtuple
 
-from .. import _core
-from .snapshot import Snapshot, Traceback
-
 STEADY = "steady"
-_STEPWISE = "stepwise"  # one block that was made larger: see lib/analyse/growth.h
+STEPWISE = "stepwise"  # one block that was made larger: see lib/analyse/growth.h
 _CONTAINERS = {"dict", "set", "list", "collections.deque", "collections.OrderedDict"}
 _CONTAINERS |= {"collections.defaultdict", "collections.Counter"}
-
-_NOTE = "explained"
-_UNFOLLOWED = "unfollowed"
-_OWN = os.path.dirname(os.path.abspath(_core.__file__)) + os.sep
-_EXPLAINED_AT_MOST = 200  # leaks
-_HOLDERS_AT_MOST = 20  # of one leak
 
 
 class Holder(namedtuple("Holder", "path objects root detail")):
@@ -30,8 +20,8 @@ class Holder(namedtuple("Holder", "path objects root detail")):
 
     ``path``: text, as ``app._sessions['by-id'] -> list[..] -> Session``; ``detail`` is the same
     with the type of the first container. ``root``: module, class, thread-local, context,
-    frame, suspended frame, stack, atexit, interpreter (what it was given: codecs, hooks ...), C code,
-    memprof, or nothing (garbage).
+    frame, suspended frame, stack, atexit, interpreter (what it was given: codecs, hooks ...),
+    C code, memprof, or nothing (garbage).
     """
 
     __slots__ = ()
@@ -70,9 +60,9 @@ class Leak(
         return next(iter(self.types), None)
 
 
-class LeakReport(
+class Growth(
     namedtuple(
-        "LeakReport",
+        "Growth",
         "too_short leaks still_alive seconds checkpoints unit unfollowed",
         defaults=("second", 0),
     )
@@ -88,75 +78,11 @@ class LeakReport(
 
     __slots__ = ()
 
-    def __str__(self) -> str:
-        from ..views import leak_report as text
 
-        return "\n".join("".join(part for part, _ in line) for line in text.lines(self, 10))
+# ---- types ---------------------------------------------------------------------------------------
 
 
-def find_growth(snapshot: Snapshot, *, explain: bool = False) -> LeakReport:
-    """Judge a snapshot that has a series (``start(series=True)`` and the end of the run, or
-    a profile written by ``--leaks``).
-
-    ``explain``: find the objects behind the leaks, by one pass over the heap of this process:
-    for a snapshot of a trace that is still under way. What was explained is kept in the
-    snapshot, and in its profile. MemoryError.
-    """
-    before = _core.quiet(True)
-    try:
-        too_short, rows = snapshot._core.growth()
-        judged = [Leak(Traceback(row[0]), *row[1:-2], tuple(row[-2]), row[-1]) for row in rows]
-        leaks = [leak for leak in judged if leak.verdict in (STEADY, _STEPWISE)]
-        if explain and leaks:
-            _explain(snapshot, [leak.stack for leak in leaks[:_EXPLAINED_AT_MOST]])
-        leaks, others = _tell_tables(_add_explained(leaks, snapshot))
-        unit = snapshot.notes.get("unit", "second")
-        return LeakReport(
-            too_short=too_short,
-            leaks=_arrange(leaks),
-            still_alive=tuple(
-                others.get(leak.stack, leak)
-                for leak in judged
-                if leak.verdict not in (STEADY, _STEPWISE) or leak.stack in others
-            ),
-            seconds=_length(snapshot, unit),
-            checkpoints=len(snapshot._core.series()),
-            unit=unit,
-            unfollowed=int(snapshot.notes.get(_UNFOLLOWED, 0)),
-        )
-    finally:
-        _core.quiet(before)
-
-
-def _length(snapshot: Snapshot, unit: str) -> float:
-    if unit == "second":
-        return snapshot.facts["duration_ns"] / 1e9
-    series = snapshot._core.series()
-    return series[-1][0] if series else 0.0
-
-
-# ---- the objects behind them --------------------------------------------------------------------
-
-
-def explain_stacks(stacks: list[int]) -> tuple[list[tuple], int]:
-    """For each call stack (objects, owners, retained bytes, position of the stack it is part
-    of or -1, {type: objects}, [Holder]), and the number of references that could not be
-    followed. RuntimeError when not tracing, MemoryError."""
-    rows, unfollowed = _core.heap_explain(tuple(stacks), _OWN)
-    return [
-        (
-            objects,
-            owners,
-            retained,
-            part_of,
-            _count_by_name(types),
-            [Holder(path, count, root, detail) for path, detail, count, root in holders],
-        )
-        for objects, owners, _, _, retained, part_of, types, holders in rows
-    ], unfollowed
-
-
-def _count_by_name(types: list[tuple]) -> dict[str, int]:
+def count_by_name(types: list[tuple]) -> dict[str, int]:
     """Types of one name are told apart by C where they are of different kinds."""
     counts: dict[str, int] = {}
     for name, count, _ in sorted(types, key=_type_rank):
@@ -176,49 +102,12 @@ def _type_rank(row: tuple) -> int:
     return -count * (10 if _is_own(name) else 9)
 
 
-def _explain(snapshot: Snapshot, stacks: list[int]) -> None:
-    """Keep in the snapshot's note, for its profile, what its stacks are."""
-    found = []
-    rows, unfollowed = explain_stacks(stacks)
-    for stack, row in zip(stacks, rows):
-        *numbers, part_of, types, holders = row
-        above = stacks[part_of] if part_of >= 0 else -1
-        kept = [tuple(holder) for holder in holders[:_HOLDERS_AT_MOST]]
-        found.append((stack, *numbers, above, types, kept))
-    text = f"{_UNFOLLOWED}={unfollowed}\n{_NOTE}={found!r}"
-    line = text.encode("utf-8", "surrogateescape")
-    snapshot._core.set_note(snapshot._core.note().rstrip(b"\n") + b"\n" + line)
-
-
-def _add_explained(leaks: list[Leak], snapshot: Snapshot) -> list[Leak]:
-    text = snapshot.notes.get(_NOTE)
-    if text is None:
-        return leaks
-    from ast import literal_eval
-
-    found = {row[0]: row[1:] for row in literal_eval(text)}
-    result = []
-    for leak in leaks:
-        if leak.stack in found:
-            objects, owners, retained, above, types, holders = found[leak.stack]
-            leak = leak._replace(
-                objects=objects,
-                owners=owners,
-                retained_bytes=retained,
-                part_of=above if above >= 0 else None,  # a stack, until they are arranged
-                types=types,
-                holders=tuple(Holder(*holder) for holder in holders),
-            )
-        result.append(leak)
-    return result
-
-
-def _tell_tables(leaks: list[Leak]) -> tuple[list[Leak], dict[int, Leak]]:
+def tell_tables(leaks: list[Leak]) -> tuple[list[Leak], dict[int, Leak]]:
     """Leaks, and by stack what is none: a container that was resized is a leak only if what it
     holds is one."""
     kept, others = [], {}
     for leak in leaks:
-        if leak.verdict == _STEPWISE:
+        if leak.verdict == STEPWISE:
             unknown = leak.objects is None
             is_table = unknown or (leak.owners and _CONTAINERS.issuperset(leak.types))
             if is_table and leak.part_of is None:
@@ -246,7 +135,7 @@ def _group_weight(group: list[Leak]) -> int:
     return max(map(_weight, group)) * (2 if any(map(_is_telling, group)) else 1)
 
 
-def _arrange(leaks: list[Leak]) -> tuple[Leak, ...]:
+def arrange(leaks: list[Leak]) -> tuple[Leak, ...]:
     """What belongs together behind each other: first the objects that tell most (of a class of
     the program's, else those that hold the others), then such objects or the largest part, then
     the rest."""

@@ -131,5 +131,5 @@ def slope(samples: list[Sample]) -> tuple[float, float]:
     spread = sum((time - mean_time) ** 2 for time in times)
     if spread == 0:
         return 0.0, mean
-    rate = sum((t - mean_time) * (m - mean) for t, m in zip(times, memory)) / spread
+    rate = sum((t - mean_time) * (m - mean) for t, m in zip(times, memory, strict=True)) / spread
     return rate, mean - rate * mean_time

@@ -8,13 +8,13 @@ come out of it. Names, string formats and sort orders are tracemalloc's where it
 from __future__ import annotations
 
 import os
-from collections import namedtuple
-from collections.abc import Iterable, Iterator, Sequence
-from functools import update_wrapper
+from collections.abc import Iterable
 
 from .. import _core
-from . import units as format
+from ..quiet import quietly
+from . import units
 from .filters import BaseFilter, apply_filters
+from .frames import Traceback
 
 KEYS = {
     "line": "line",
@@ -26,85 +26,6 @@ KEYS = {
     "traceback": "stack",
 }
 METRICS = ("live", "peak", "total")
-
-
-class Frame(namedtuple("Frame", "filename lineno function folded", defaults=("<unknown>", False))):
-    """One call on a stack: a tuple (filename, lineno, function, folded).
-
-    ``lineno`` is 0 where the code has no line and in groups by file, and the first line
-    of the function in groups by function. ``folded`` is true where recursion was folded:
-    calls of the same functions, further out, were left out.
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return f"{self.filename}:{self.lineno}"
-
-    def __repr__(self) -> str:
-        return (
-            f"<Frame filename={self.filename!r} lineno={self.lineno!r} function={self.function!r}>"
-        )
-
-
-class Traceback(Sequence[Frame]):
-    """Frames of a call stack, the oldest first and the most recent last."""
-
-    __slots__ = ("_frames",)
-
-    def __init__(self, frames: Iterable[tuple]):
-        self._frames = tuple(frames)
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, index: int | slice) -> Frame | tuple[Frame, ...]:
-        if isinstance(index, slice):
-            return tuple(Frame(*frame) for frame in self._frames[index])
-        return Frame(*self._frames[index])
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (Frame(*frame) for frame in self._frames)
-
-    def __hash__(self) -> int:
-        return hash(self._frames)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Traceback):
-            return NotImplemented
-        return self._frames == other._frames
-
-    def __lt__(self, other: Traceback) -> bool:
-        if not isinstance(other, Traceback):
-            return NotImplemented
-        return self._frames < other._frames
-
-    def __str__(self) -> str:
-        return str(self[-1])
-
-    def __repr__(self) -> str:
-        return f"<Traceback {tuple(self)!r}>"
-
-    def format(self, limit: int | None = None, most_recent_first: bool = False) -> list[str]:
-        """Lines as the traceback module prints them, with source where it can be found.
-
-        A positive ``limit`` keeps that many of the most recent frames, a negative one that
-        many of the oldest.
-        """
-        import linecache  # only here: it takes a while
-
-        frames = list(self)
-        if limit is not None:
-            frames = frames[-limit:] if limit > 0 else frames[: abs(limit)]
-        if most_recent_first:
-            frames.reverse()
-        lines = []
-        for frame in frames:
-            lines.append(f'  File "{frame.filename}", line {frame.lineno}')
-            source = linecache.getline(frame.filename, frame.lineno).strip()
-            if source:
-                lines.append(f"    {source}")
-        return lines
 
 
 class Statistic:
@@ -129,9 +50,9 @@ class Statistic:
         return self.traceback, self.size, self.count
 
     def __str__(self) -> str:
-        text = f"{self.traceback}: size={format.size(self.size)}, count={self.count}"
+        text = f"{self.traceback}: size={units.size(self.size)}, count={self.count}"
         if self.count:
-            text += f", average={format.size(self.size / self.count)}"
+            text += f", average={units.size(self.size / self.count)}"
         return text
 
     def __repr__(self) -> str:
@@ -176,12 +97,12 @@ class StatisticDiff:
 
     def __str__(self) -> str:
         text = (
-            f"{self.traceback}: size={format.size(self.size)} "
-            f"({format.size(self.size_diff, sign=True)}), "
+            f"{self.traceback}: size={units.size(self.size)} "
+            f"({units.size(self.size_diff, sign=True)}), "
             f"count={self.count} ({self.count_diff:+d})"
         )
         if self.count:
-            text += f", average={format.size(self.size / self.count)}"
+            text += f", average={units.size(self.size / self.count)}"
         return text
 
     def __repr__(self) -> str:
@@ -236,19 +157,6 @@ def _changes_of_types(
     }
 
 
-def _quietly(method):
-    """What the method allocates is memprof's own, and stays out of the trace."""
-
-    def quiet_method(*args, **kwargs):
-        before = _core.quiet(True)
-        try:
-            return method(*args, **kwargs)
-        finally:
-            _core.quiet(before)
-
-    return update_wrapper(quiet_method, method)
-
-
 class Snapshot:
     """The numbers of all call stacks at one moment. Immutable; made by take_snapshot()."""
 
@@ -258,7 +166,7 @@ class Snapshot:
         self._core = core
         self._types = types  # [(frames, type name, objects)], None: not counted
 
-    @_quietly
+    @quietly
     def statistics(
         self, key: str, cumulative: bool = False, *, metric: str = "live"
     ) -> list[Statistic]:
@@ -272,7 +180,7 @@ class Snapshot:
         rows = self._core.group(_key(key, cumulative), cumulative, _metric(metric))
         return [Statistic(Traceback(frames), size, count) for frames, size, count in rows]
 
-    @_quietly
+    @quietly
     def compare_to(
         self, old: Snapshot, key: str, cumulative: bool = False, *, metric: str = "live"
     ) -> list[StatisticDiff]:
@@ -295,7 +203,7 @@ class Snapshot:
             for row in rows
         ]
 
-    @_quietly
+    @quietly
     def filter_traces(self, filters: Iterable[BaseFilter]) -> Snapshot:
         """A snapshot of the rows that some inclusive filter (if there is any) and all
         exclusive filters let through."""
@@ -330,4 +238,4 @@ class Snapshot:
 
     def __repr__(self) -> str:
         live, peak = self.traced_memory
-        return f"<Snapshot live={format.size(live)} peak={format.size(peak)}>"
+        return f"<Snapshot live={units.size(live)} peak={units.size(peak)}>"

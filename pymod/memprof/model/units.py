@@ -1,5 +1,7 @@
 """Numbers as people read them."""
 
+MIB = 2**20
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 

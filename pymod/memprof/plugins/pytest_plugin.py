@@ -19,6 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from ..control import tracing
+from ..control.leak_check import LeakError, Samples, fail, grows
+from ..model import units
+from ..programs import outputs
+
 _PROPERTY = "memprof"
 _STACKS = 8  # kept of each test
 _NOISE = 0.10  # of the baseline
@@ -70,12 +75,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _limit_of(marker: pytest.Mark) -> int:
-    from ..model import units as format
-
     if len(marker.args) != 1 or marker.kwargs:
         raise pytest.UsageError('limit_memory takes one size, as limit_memory("24 MB")')
     try:
-        return format.parse_size(str(marker.args[0]))
+        return units.parse_size(str(marker.args[0]))
     except ValueError as error:
         raise pytest.UsageError(f"limit_memory: {error}") from None
 
@@ -125,8 +128,6 @@ class _Plugin:
         self.rows: dict[str, dict] = {}  # of the tests that have run, where the table is made
 
     def _check_writable(self) -> None:
-        from ..programs import outputs
-
         if problem := outputs.problem_with(str(self.path)):
             raise pytest.UsageError(f"--memprof-baseline: {problem}")
 
@@ -147,8 +148,6 @@ class _Plugin:
     # ---- leaks ----
 
     def repeat(self, item: pytest.Function, warmup: int, repeat: int):
-        from ..control.leak_check import LeakError, Samples, fail, grows
-
         samples = Samples()
         samples.begin()
         try:
@@ -179,8 +178,6 @@ class _Plugin:
     # ---- memory ----
 
     def measure(self, item: pytest.Function, limit: int | None):
-        from ..control import tracing
-
         ours = not tracing.is_tracing()
         if ours:
             tracing.start()
@@ -202,13 +199,11 @@ class _Plugin:
         return outcome
 
     def _judge(self, name: str, row: dict, limit: int | None) -> str | None:
-        from ..model import units as format
-
         if limit is not None and row["peak"] > limit:
             return "\n".join(
                 [
-                    f"the test needed {format.size(row['peak'])} of memory at its peak, more "
-                    f"than {format.size(limit)}",
+                    f"the test needed {units.size(row['peak'])} of memory at its peak, more "
+                    f"than {units.size(limit)}",
                     *_stack_lines(row["stacks"], {}),
                 ]
             )
@@ -220,16 +215,14 @@ class _Plugin:
             return None
         return "\n".join(
             [
-                f"the test's peak memory grew from {format.size(old['peak'])} to "
-                f"{format.size(row['peak'])}; these call stacks grew:",
+                f"the test's peak memory grew from {units.size(old['peak'])} to "
+                f"{units.size(row['peak'])}; these call stacks grew:",
                 *_stack_lines(row["stacks"], old["stacks"]),
             ]
         )
 
 
 def _measured(before: int) -> dict:
-    from ..control import tracing
-
     snapshot = tracing.take_snapshot()
     rows = snapshot.statistics("stack", metric="peak")[:_STACKS]
     facts = snapshot.facts
@@ -270,17 +263,15 @@ def _without_lines(text: str) -> str:
 
 
 def _stack_lines(now: dict[str, int], before: dict[str, int]) -> list[str]:
-    from ..model import units as format
-
     old: dict[str, int] = {}
     for text, size in before.items():
         old[_without_lines(text)] = old.get(_without_lines(text), 0) + size
     rows = [(size - old.get(_without_lines(text), 0), size, text) for text, size in now.items()]
     rows.sort(reverse=True)
     if not before:
-        return [f"  {format.size(size):>10}  {text}" for _, size, text in rows[:5]]
+        return [f"  {units.size(size):>10}  {text}" for _, size, text in rows[:5]]
     return [
-        f"  {format.size(grown, sign=True):>11}  now {format.size(size):>10}  {text}"
+        f"  {units.size(grown, sign=True):>11}  now {units.size(size):>10}  {text}"
         for grown, size, text in rows[:5]
         if grown > 0
     ]
@@ -326,8 +317,6 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     plugin = _plugin_of(config)
     if plugin is None or not plugin.rows or not config.getoption("memprof"):
         return
-    from ..model import units as format
-
     rows = sorted(plugin.rows.items(), key=lambda item: -item[1]["peak"])
     top = config.getoption("memprof_top")
     terminalreporter.section(
@@ -336,6 +325,6 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     terminalreporter.write_line("      peak  allocated     blocks   test")
     for name, row in rows[:top]:
         terminalreporter.write_line(
-            f"{format.size(row['peak']):>10} {format.size(row['allocated']):>10} "
+            f"{units.size(row['peak']):>10} {units.size(row['allocated']):>10} "
             f"{row['blocks']:>10,}   {name}"
         )

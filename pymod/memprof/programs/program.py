@@ -11,17 +11,19 @@ import contextlib
 import importlib.machinery
 import importlib.util
 import io
-import linecache
+import marshal
 import os
-import pkgutil
 import runpy
 import sys
 import types
 from collections import namedtuple
 from collections.abc import Callable
-from typing import NoReturn
 
 from .. import _core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 class ProgramError(Exception):
@@ -110,6 +112,8 @@ _CODE_NAME = "<string>"
 
 def _show_source(code: types.CodeType, source: str) -> None:
     """Let tracebacks show the lines of ``-c`` code, as Python does from 3.13 on."""
+    import linecache
+
     register = getattr(linecache, "_register_code", None)
     if register is not None:
         by_code = hasattr(linecache, "_interactive_cache")  # not yet in 3.13.0
@@ -234,7 +238,7 @@ def _is_package_or_archive(path: str, filename: str) -> bool:
     """A directory or zip file with a __main__.py, which Python runs too."""
     if not os.path.exists(path):
         return False
-    importer = pkgutil.get_importer(filename)
+    importer = _importer_of(filename)
     if importer is None:
         if os.path.isdir(path):
             raise ProgramError(f"cannot run directory '{path}': it cannot be read")
@@ -246,6 +250,21 @@ def _is_package_or_archive(path: str, filename: str) -> bool:
     return True
 
 
+def _importer_of(path: str) -> object | None:
+    """As pkgutil.get_importer(): that module takes longer to import than memprof itself."""
+    if path not in sys.path_importer_cache:
+        for hook in sys.path_hooks:
+            with contextlib.suppress(ImportError):
+                sys.path_importer_cache.setdefault(path, hook(path))
+                break
+    return sys.path_importer_cache.get(path)
+
+
+def _code_of_pyc(content: bytes) -> types.CodeType | None:
+    """None for what is no .pyc file of this Python."""
+    return marshal.loads(content[16:]) if content[:4] == importlib.util.MAGIC_NUMBER else None
+
+
 def _read_script(path: str, filename: str) -> tuple[types.CodeType, object]:
     """The code of a source file or a .pyc file, and the loader that Python gives it."""
     try:
@@ -253,7 +272,7 @@ def _read_script(path: str, filename: str) -> tuple[types.CodeType, object]:
             content = file.read()
     except OSError as error:
         raise ProgramError(f"cannot open '{path}': {error.strerror}") from None
-    code = pkgutil.read_code(io.BytesIO(content))
+    code = _code_of_pyc(content)
     if code is not None:
         return code, importlib.machinery.SourcelessFileLoader("__main__", filename)
     if filename.endswith(".pyc"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model import units as format
+from ..model import units
 from ..model.snapshot import StatisticDiff
 from . import console, source
 
@@ -17,15 +17,15 @@ def lines(changes: list[StatisticDiff], by: str, metric: str, top: int) -> list[
     result = [
         console.line(
             (f"Change of {metric} memory: ", console.TITLE),
-            (format.size(whole, sign=True), style),
+            (units.size(whole, sign=True), style),
             f" in {blocks:+,} blocks; by {by} ({shown})",
         )
     ]
     for change in changed[:top]:
         result.append(
             console.line(
-                (f"  {format.size(change.size_diff, sign=True):>11}", console.NUMBER),
-                f" {change.count_diff:>+12,}   now {format.size(change.size):>10}   ",
+                (f"  {units.size(change.size_diff, sign=True):>11}", console.NUMBER),
+                f" {change.count_diff:>+12,}   now {units.size(change.size):>10}   ",
                 (source.site_text(change.traceback[-1], by), console.SITE),
             )
         )

@@ -52,21 +52,31 @@ def width(stream: TextIO) -> int | None:
     return max(Console(file=stream).width, _MIN_WIDTH)
 
 
-def write(lines: Iterable[Line], stream: TextIO | None) -> None:
-    """Write lines; a stream that is closed or broken is no error: it is not ours."""
+def write(document: Iterable[Line] | str | bytes, stream: TextIO | None) -> None:
+    """As write_all(); a stream that is closed or broken is no error: it is not ours."""
     if stream is not None:
         with contextlib.suppress(ValueError, OSError):
-            write_all(lines, stream)
+            write_all(document, stream)
 
 
-def write_all(lines: Iterable[Line], stream: TextIO) -> None:
-    """Write lines; ValueError or OSError when the stream is closed or broken."""
+def write_all(document: Iterable[Line] | str | bytes, stream: TextIO) -> None:
+    """Write lines, or what is for tools, as it is. ValueError or OSError when the stream is closed
+    or broken."""
+    if isinstance(document, bytes):
+        stream.buffer.write(document)
+    elif isinstance(document, str):
+        stream.write(document)
+    else:
+        _write_lines(document, stream)
+    stream.flush()
+
+
+def _write_lines(lines: Iterable[Line], stream: TextIO) -> None:
     lines = ([(_encodable(text, stream), style) for text, style in line] for line in lines)
     if _is_rich(stream):
         _write_rich(lines, stream)
     else:
         stream.writelines("".join(text for text, _ in line) + "\n" for line in lines)
-    stream.flush()
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..model import units as format
-from ..model.leaks import Leak, LeakReport
+from ..model import units
+from ..model.leaks import Growth, Leak
 from . import console, source
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -21,7 +21,7 @@ _VERDICTS = {
 }
 
 
-def lines(report: LeakReport, top: int) -> list[console.Line]:
+def lines(report: Growth, top: int) -> list[console.Line]:
     """The whole report; at most ``top`` leaks and ``top`` others."""
     heads = [at for at, leak in enumerate(report.leaks) if leak.part_of is None]
     result = [_title(report, len(heads))]
@@ -45,13 +45,13 @@ def _more(count: int) -> str:
     return "1 more leak" if count == 1 else f"{count} more leaks"
 
 
-def _length(report: LeakReport) -> str:
+def _length(report: Growth) -> str:
     if report.unit == "second":
-        return format.seconds(report.seconds)
+        return units.seconds(report.seconds)
     return f"{report.seconds:,.0f} {report.unit}s"
 
 
-def _title(report: LeakReport, leaks: int) -> console.Line:
+def _title(report: Growth, leaks: int) -> console.Line:
     length = _length(report)
     if report.too_short:
         return console.line(
@@ -69,7 +69,7 @@ def _title(report: LeakReport, leaks: int) -> console.Line:
 # ---- one leak -----------------------------------------------------------------------------------
 
 
-def _unit(report: LeakReport) -> str:
+def _unit(report: Growth) -> str:
     return "s" if report.unit == "second" else report.unit
 
 
@@ -86,10 +86,10 @@ def _objects_per_block(leak: Leak) -> float:
 def name_objects(leak: Leak) -> str:
     """``1,204 app.Session objects``, or in words what there is instead."""
     if leak.objects is None:
-        return f"{format.size(leak.live_bytes)} in {format.blocks(leak.live_blocks)}"
+        return f"{units.size(leak.live_bytes)} in {units.blocks(leak.live_blocks)}"
     if not leak.objects and not leak.owners:
         return (
-            f"{format.size(leak.live_bytes)} in {format.blocks(leak.live_blocks)} that belong to "
+            f"{units.size(leak.live_bytes)} in {units.blocks(leak.live_blocks)} that belong to "
             "no Python object: raw memory held by C code"
         )
     least = max(leak.types.values()) * _STRAY  # a free list may give out a block of this line
@@ -108,14 +108,14 @@ def _rate(leak: Leak, unit: str) -> str:
         rate = leak.blocks_per_second * _objects_per_block(leak)
         whole = abs(rate) >= 10 or abs(rate - round(rate)) < 0.1
         return f"{rate:+,.0f}/{unit}" if whole and round(rate) else f"{rate:+,.2g}/{unit}"
-    return f"{format.size(leak.bytes_per_second, sign=True)}/{unit}"
+    return f"{units.size(leak.bytes_per_second, sign=True)}/{unit}"
 
 
 def headline(leak: Leak, unit: str = "s") -> str:
     """``1,204 app.Session objects (+40/s, 31.2 MiB retained)``"""
     size = leak.live_bytes if leak.retained_bytes is None else leak.retained_bytes
     word = "retained" if leak.objects else "live"
-    return f"{name_objects(leak)} ({_rate(leak, unit)}, {format.size(size)} {word})"
+    return f"{name_objects(leak)} ({_rate(leak, unit)}, {units.size(size)} {word})"
 
 
 def born(leak: Leak) -> str:
@@ -140,12 +140,12 @@ def held(leak: Leak) -> list[tuple[str, str]]:
     return rows
 
 
-def grew(leak: Leak, report: LeakReport) -> str:
+def grew(leak: Leak, report: Growth) -> str:
     """``steadily through 60 s: 12 -> 1,204, no drop at any collection``"""
-    at, show, last = 2, format.count, leak.objects or leak.live_blocks
+    at, show, last = 2, units.count, leak.objects or leak.live_blocks
     each = min(last / max(leak.live_blocks, 1), 1)
     if leak.live_blocks < 5:
-        each, at, show, last = 1, 1, format.size, leak.live_bytes
+        each, at, show, last = 1, 1, units.size, leak.live_bytes
     values = [int(point[at] * each) for point in leak.points] or [0]
     fall = highest = 0
     for value in values:
@@ -155,9 +155,7 @@ def grew(leak: Leak, report: LeakReport) -> str:
     return f"steadily through {_length(report)}: {show(values[0])} -> {show(last)}, {drop}"
 
 
-def _leak_lines(
-    number: int, leak: Leak, parts: list[Leak], report: LeakReport
-) -> list[console.Line]:
+def _leak_lines(number: int, leak: Leak, parts: list[Leak], report: Growth) -> list[console.Line]:
     frame = leak.traceback[-1]
     result = [
         console.line(
@@ -178,13 +176,13 @@ def _leak_lines(
         result.append(
             console.line(
                 "     with   ",
-                f"{name_objects(part)}, {format.size(part.live_bytes)}   ",
+                f"{name_objects(part)}, {units.size(part.live_bytes)}   ",
                 (source.site_text(part.traceback[-1]), console.SITE),
             )
         )
     if len(parts) > _PARTS:
         size = sum(part.live_bytes for part in parts[_PARTS:])
-        result.append(console.line(f"     with   {len(parts) - _PARTS} more, {format.size(size)}"))
+        result.append(console.line(f"     with   {len(parts) - _PARTS} more, {units.size(size)}"))
     return result
 
 
@@ -201,7 +199,7 @@ def spark_line(values: list[int], width: int = _WIDTH) -> str:
 # ---- what else is alive -------------------------------------------------------------------------
 
 
-def _others(report: LeakReport, top: int) -> list[console.Line]:
+def _others(report: Growth, top: int) -> list[console.Line]:
     others = report.still_alive
     if not others:
         return []
@@ -215,7 +213,7 @@ def _others(report: LeakReport, top: int) -> list[console.Line]:
         verdict = "" if report.too_short else f"   {_VERDICTS[leak.verdict]}"
         result.append(
             console.line(
-                (f"  {format.size(leak.live_bytes):>10}", console.NUMBER),
+                (f"  {units.size(leak.live_bytes):>10}", console.NUMBER),
                 f" {leak.live_blocks:>10,} blocks   ",
                 (source.site_text(leak.traceback[-1]), console.SITE),
                 (verdict, console.QUIET),

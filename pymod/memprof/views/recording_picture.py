@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..model import recording as mprofile
+from ..model.recording import Recording, function_labels, slope
 
 _TITLE, _LABEL = 120, 40  # characters that have room
 _ROWS = 26  # of the legend
@@ -20,7 +20,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _LABEL else "…" + text[1 - _LABEL :]
 
 
-def save(recordings: list[mprofile.Recording], settings, path: str) -> None:
+def save(recordings: list[Recording], settings, path: str) -> None:
     """Write a picture in the format that the name ends in. ValueError for one that matplotlib does
     not know."""
     if settings.backend:
@@ -28,7 +28,7 @@ def save(recordings: list[mprofile.Recording], settings, path: str) -> None:
     figure_of(recordings, settings).savefig(path)
 
 
-def figure_of(recordings: list[mprofile.Recording], settings) -> Figure:
+def figure_of(recordings: list[Recording], settings) -> Figure:
     figure = Figure(figsize=(14, 6), dpi=90, layout="constrained")
     axes = figure.add_subplot()
     for recording in recordings:
@@ -49,7 +49,7 @@ def _add_legend(axes) -> None:
     named = [(line, line.get_label()) for line in axes.get_lines()]
     named = [(line, name) for line, name in named if not re.fullmatch(r"_child\d+", name)]
     legend = axes.legend(
-        *zip(*named),
+        *zip(*named, strict=True),
         loc="center left",
         bbox_to_anchor=(1, 0.5),
         ncols=-(-len(named) // _ROWS),
@@ -59,7 +59,7 @@ def _add_legend(axes) -> None:
         text.set_parse_math(False)
 
 
-def _draw(axes, recording: mprofile.Recording, settings, is_alone: bool) -> None:
+def _draw(axes, recording: Recording, settings, is_alone: bool) -> None:
     start = recording.start
     times = [sample.time - start for sample in recording.samples]
     memory = [sample.memory for sample in recording.samples]
@@ -68,9 +68,9 @@ def _draw(axes, recording: mprofile.Recording, settings, is_alone: bool) -> None
     axes.plot(times, memory, label=name)
     for pid, samples in recording.children.items():
         below = [(sample.time - start, sample.memory) for sample in samples]
-        axes.plot(*zip(*below), "--", label=f"child {pid}{of}")
+        axes.plot(*zip(*below, strict=True), "--", label=f"child {pid}{of}")
     if settings.slope:
-        rate, first = mprofile.slope(recording.samples)
+        rate, first = slope(recording.samples)
         ends = (times[0], times[-1])
         line = [first + rate * (end - times[0]) for end in ends]
         axes.plot(ends, line, ":", label=f"slope {rate:+.4g} MiB/s{of}")
@@ -82,8 +82,8 @@ def _draw(axes, recording: mprofile.Recording, settings, is_alone: bool) -> None
             _draw_calls(axes, recording, settings.flame)
 
 
-def _draw_calls(axes, recording: mprofile.Recording, is_flame: bool) -> None:
-    labels = mprofile.function_labels(recording.calls)
+def _draw_calls(axes, recording: Recording, is_flame: bool) -> None:
+    labels = function_labels(recording.calls)
     levels = axes.twinx() if is_flame else None
     if levels is not None:
         deepest = max((c.level for calls in recording.calls.values() for c in calls), default=0)

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 
-from ..model.snapshot import Frame
+from ..model.frames import Frame
 from . import console
 
 _MAX_SOURCE = 100  # columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model import units as format
+from ..model import units
 from ..model.account import account
 from ..model.snapshot import Snapshot, Statistic
 from . import console, source
@@ -27,14 +27,14 @@ def lines(snapshot: Snapshot, by: str, metric: str, top: int) -> list[console.Li
 
 def _totals(snapshot: Snapshot) -> list[console.Line]:
     facts = snapshot.facts
-    blocks = format.blocks(facts["total_blocks"])
+    blocks = units.blocks(facts["total_blocks"])
     rows = [
-        ("run time", format.seconds(facts["duration_ns"] / 1e9), ""),
-        ("peak traced", format.size(facts["peak"]), "the most that was live at one time"),
-        ("peak RSS", format.size(facts["peak_rss"]), "of the process, memprof included"),
-        ("allocated", format.size(facts["total_bytes"]), f"in all, in {blocks}"),
-        ("memprof", format.size(facts["own"]), "its own memory, in none of these numbers"),
-        ("traces lost", format.count(facts["lost"]), "events that could not be recorded"),
+        ("run time", units.seconds(facts["duration_ns"] / 1e9), ""),
+        ("peak traced", units.size(facts["peak"]), "the most that was live at one time"),
+        ("peak RSS", units.size(facts["peak_rss"]), "of the process, memprof included"),
+        ("allocated", units.size(facts["total_bytes"]), f"in all, in {blocks}"),
+        ("memprof", units.size(facts["own"]), "its own memory, in none of these numbers"),
+        ("traces lost", units.count(facts["lost"]), "events that could not be recorded"),
     ]
     command = snapshot.notes.get("command", "")
     title = console.line(("memprof", console.TITLE), f"  {command}" if command else "")
@@ -53,7 +53,7 @@ def top_lines(snapshot: Snapshot, by: str, metric: str, top: int) -> list[consol
     rows = snapshot.statistics(by, metric=metric)
     whole = sum(row.size for row in rows)
     shown = f"top {top} of {len(rows)}" if len(rows) > top else f"all {len(rows)}"
-    title = f"{_WHAT[metric]}, by {by} ({shown}, {format.size(whole)} in all)"
+    title = f"{_WHAT[metric]}, by {by} ({shown}, {units.size(whole)} in all)"
     lines = [
         console.line((title, console.TITLE)),
         console.line((f"  {'size':>10} {'blocks':>12} {'%':>6}   where", console.QUIET)),
@@ -68,7 +68,7 @@ def _row_lines(row: Statistic, by: str, whole: int) -> list[console.Line]:
     share = 100 * row.size / whole if whole else 0.0
     lines = [
         console.line(
-            (f"  {format.size(row.size):>10}", console.NUMBER),
+            (f"  {units.size(row.size):>10}", console.NUMBER),
             f" {row.count:>12,} {share:>5.1f}%   ",
             (source.site_text(frame, by), console.SITE),
         )
@@ -86,9 +86,9 @@ def _account(snapshot: Snapshot) -> list[console.Line]:
     if not parts:
         return []
     facts = snapshot.facts
-    lines = [console.line((f"Resident memory at the end: {format.size(facts['rss'])}", "bold"))]
+    lines = [console.line((f"Resident memory at the end: {units.size(facts['rss'])}", "bold"))]
     for part in parts:
-        text = "unknown" if part.bytes is None else format.size(part.bytes)
+        text = "unknown" if part.bytes is None else units.size(part.bytes)
         lines.append(
             console.line(
                 (f"  {text:>10}", console.NUMBER),
@@ -103,8 +103,8 @@ def _account(snapshot: Snapshot) -> list[console.Line]:
 
 def _jemalloc(facts: dict[str, int]) -> console.Line:
     text = (
-        f"  jemalloc: active {format.size(facts['jemalloc_active'])}, "
-        f"resident {format.size(facts['jemalloc_resident'])}, "
-        f"retained {format.size(facts['jemalloc_retained'])} (address space only)"
+        f"  jemalloc: active {units.size(facts['jemalloc_active'])}, "
+        f"resident {units.size(facts['jemalloc_resident'])}, "
+        f"retained {units.size(facts['jemalloc_retained'])} (address space only)"
     )
     return console.line((text, console.QUIET))

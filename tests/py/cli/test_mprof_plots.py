@@ -46,7 +46,7 @@ def settings(**changes):
 
 
 def test_each_curve_of_a_page_has_a_colour_and_the_tables_are_the_key(recordings):
-    page = plot_page.page(recordings, settings())
+    page = plot_page.document(recordings, settings())
     picture = xml.fromstring(re.search(r"<svg.*?</svg>", page, re.DOTALL)[0])
     curves = {
         path.get("stroke"): path.find("title").text
@@ -60,7 +60,7 @@ def test_each_curve_of_a_page_has_a_colour_and_the_tables_are_the_key(recordings
 
 
 def test_a_long_command_wraps_on_a_page(recordings):
-    page = plot_page.page(recordings[:1], settings())
+    page = plot_page.document(recordings[:1], settings())
     cell = re.search(r'<td class="([^"]*)">' + re.escape(COMMAND), page)
     assert "wrap" in cell[1].split()
     assert re.search(r"\.memprof \.wrap\{[^}]*white-space:normal", page)

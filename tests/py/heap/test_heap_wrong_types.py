@@ -21,7 +21,7 @@ import gc, os, sys
 gc.disable()
 import memprof
 from memprof import _core
-from memprof.model.leaks import _OWN
+from memprof.quiet import OWN_FOLDER
 import wrong
 
 class Item: pass
@@ -29,8 +29,8 @@ way = int(sys.argv[1])
 if len(sys.argv) > 2:
     memprof.start()
 kept = [wrong.Wrong.make(way, Item()) for _ in range(10)]
-before = _core.heap(_OWN).facts()
-heap = _core.heap(_OWN)
+before = _core.heap(OWN_FOLDER).facts()
+heap = _core.heap(OWN_FOLDER)
 print(before["bad_pointers"], heap.facts()["bad_pointers"])
 held = heap.partition(heap.all(), "type")
 print([row[2] for row in held if row[1] in ("wrong.Wrong", "__main__.Item")])

@@ -227,7 +227,7 @@ def test_an_exact_trace_goes_on_and_a_borrowed_one_ends():
         memprof.stop()
         assert not memprof.is_tracing()
         simple()
-    assert not _core.is_tracing() and tracing._holders == 0
+    assert not _core.is_tracing() and tracing._state.holders == 0
     memprof.start()
     with profiling(simple) as prof:
         simple()

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 import memprof
 import pytest
 from conftest import environment, run, run_plain
-from memprof.control.line_profiler import LineProfiler, profile, show_results
+from memprof import LineProfiler, profile, show_results
 
 # ---- other tools at the same time ----------------------------------------------------------------
 

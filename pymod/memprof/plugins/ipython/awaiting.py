@@ -1,8 +1,8 @@
 """Top-level ``await`` in what IPython's magics run.
 
 In a terminal no event loop runs while a cell does: the magic runs one, as IPython would. In a
-kernel one does, and only the cell itself can wait: there a magic with an ``await`` in its code gives
-something to be awaited, and an input transformer puts the ``await`` in front of it.
+kernel one does, and only the cell itself can wait: there a magic with an ``await`` in its code
+gives something to be awaited, and an input transformer puts the ``await`` in front of it.
 """
 
 from __future__ import annotations

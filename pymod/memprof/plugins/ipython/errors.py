@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from IPython.core.error import UsageError
 
-from ... import _core
+from ...quiet import OWN_FOLDER
 
-_OURS = os.path.dirname(_core.__file__) + os.sep
 _OF_COMPILER = (OverflowError, SyntaxError, ValueError, TypeError, MemoryError)  # so has IPython
 
 
@@ -44,7 +42,7 @@ def compiling(shell) -> Iterator[None]:
 
 
 def _is_ours(traceback: TracebackType) -> bool:
-    return traceback.tb_frame.f_code.co_filename.startswith(_OURS)
+    return traceback.tb_frame.f_code.co_filename.startswith(OWN_FOLDER)
 
 
 def _without_ours(traceback: TracebackType | None) -> TracebackType | None:

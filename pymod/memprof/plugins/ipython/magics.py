@@ -22,12 +22,12 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 
 from ... import _core
 from ...control import measuring, tracing
-from ...control.line_profiler import LineProfiler, quiet
+from ...control.line_profiler import LineProfiler
 from ...model.snapshot import METRICS
 from ...programs import outputs, wrapping
-from ...views import console, source, summary
-from ...views import line_tables as lines_report
-from ...views.html import sites as html_sites
+from ...quiet import quiet
+from ...views import console, line_tables, source, summary
+from ...views.html import sites
 from . import awaiting
 from .errors import compiling, hides_us
 
@@ -195,28 +195,28 @@ class MemprofMagics(Magics):
 
     def _compile(self, statement: str):
         """Its code, whose source can be shown."""
-        with quiet(), compiling(self.shell):
+        with quiet, compiling(self.shell):
             text = self.shell.transform_cell(statement)
             name = self.shell.compile.cache(text, self.shell.execution_count, raw_code=statement)
             return awaiting.compile_code(self.shell, text, name)
 
     def _show_lines(self, prof: LineProfiler, is_compatible: bool) -> None:
-        with quiet():
+        with quiet:
             if is_compatible:
                 lines = [console.line(line) for line in self._text(prof, True).splitlines()]
                 report = _Report(lines, f"<pre>{html.escape(self._text(prof, True))}</pre>")
             else:
                 width = console.width(sys.stdout)
-                report = _Report(lines_report.report_lines(prof, width=width), prof._repr_html_())
+                report = _Report(line_tables.report_lines(prof, width=width), prof._repr_html_())
             report.show(self.shell)
 
     @staticmethod
     def _text(prof: LineProfiler, is_compatible: bool) -> str:
         stream = io.StringIO()
         if is_compatible:
-            lines_report.write_compatible(prof, stream)
+            line_tables.write_compatible(prof, stream)
         else:
-            lines_report.write(prof, stream)
+            line_tables.write(prof, stream)
         return stream.getvalue().rstrip()
 
     @staticmethod
@@ -368,12 +368,12 @@ class MemprofMagics(Magics):
     @contextlib.contextmanager
     def _tracing(self, by: str, metric: str, top: int):
         """A trace in which only what runs in _run_part() and _awaited() is seen of this thread."""
-        with quiet():
+        with quiet:
             with tracing.trace() as trace:
                 yield
             _Report(
                 summary.top_lines(trace.snapshot, by, metric, top),
-                html_sites.document_part(trace.snapshot, by, metric, top),
+                sites.document_part(trace.snapshot, by, metric, top),
             ).show(self.shell)
 
     def _run_part(self, code):
@@ -394,7 +394,7 @@ class MemprofMagics(Magics):
 
     def _parts_of_cell(self, cell: str) -> list:
         """The cell's code, and that of its last expression (or None). The source can be shown."""
-        with quiet(), compiling(self.shell):
+        with quiet, compiling(self.shell):
             text = self.shell.transform_cell(cell)
             name = self.shell.compile.cache(text, self.shell.execution_count, raw_code=cell)
             tree = self.shell.compile.ast_parse(text, name)

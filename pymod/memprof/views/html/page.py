@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 _STYLE = """
-.memprof{font:12px/1.5 ui-monospace,Menlo,Consolas,monospace;border-collapse:collapse;margin:.4em 0 1em}
+.memprof{font:12px/1.5 ui-monospace,Menlo,Consolas,monospace;border-collapse:collapse;\
+margin:.4em 0 1em}
 .memprof caption{text-align:left;font-weight:600;padding:.3em 0}
 .memprof th{font-weight:600;border-bottom:1px solid #8886;padding:0 .7em;text-align:right}
 .memprof td{padding:0 .7em;text-align:right;white-space:pre;border:0;vertical-align:top}

@@ -6,8 +6,8 @@ import itertools
 import time
 from html import escape
 
-from ...model import recording as mprofile
-from . import page as html
+from ...model.recording import Recording, function_labels, slope
+from . import page
 
 _WIDTH, _HEIGHT = 1000, 380  # of the plot; labels are around it
 _LEFT, _TOP, _BOTTOM, _RIGHT = 70, 16, 44, 16
@@ -91,7 +91,8 @@ def _axes(scale: _Scale) -> list[str]:
         x = scale.x(scale.start + offset)
         parts.append(f'<line {_GRID} x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{base}"/>')
         parts.append(
-            f'<text x="{x:.1f}" y="{base + 18}" text-anchor="middle">{scale.start + offset:g}</text>'
+            f'<text x="{x:.1f}" y="{base + 18}" text-anchor="middle">'
+            f"{scale.start + offset:g}</text>"
         )
     parts.append(f'<path {_AXIS} d="M{_LEFT},{_TOP}V{base}H{_LEFT + _WIDTH}"/>')
     parts.append(f'<text x="{_LEFT + _WIDTH}" y="{base + 36}" text-anchor="end">seconds</text>')
@@ -132,7 +133,7 @@ def _peak(recording, scale: _Scale) -> list[str]:
 
 
 def _trend(recording, scale: _Scale) -> str:
-    rate, first = mprofile.slope(recording.samples)
+    rate, first = slope(recording.samples)
     seconds = [s.time - recording.start for s in (recording.samples[0], recording.samples[-1])]
     (x0, x1), base = map(scale.x, seconds), seconds[0]
     y0, y1 = (scale.y(first + rate * (at - base)) for at in seconds)
@@ -144,7 +145,7 @@ def _trend(recording, scale: _Scale) -> str:
 
 def _calls(recording, scale: _Scale) -> tuple[list[str], int]:
     """Functions as a flame chart below the curve, a row for each level; and how many rows."""
-    labels = mprofile.function_labels(recording.calls)
+    labels = function_labels(recording.calls)
     top, deepest, parts = _TOP + _HEIGHT + _BOTTOM, -1, []
     for number, (name, calls) in enumerate(recording.calls.items()):
         colour = _FLAMES[number % len(_FLAMES)]
@@ -161,7 +162,8 @@ def _calls(recording, scale: _Scale) -> tuple[list[str], int]:
             )
             parts.append(
                 f'<rect {_CALL} fill="{colour}" x="{x0:.1f}" y="{y}" '
-                f'width="{max(x1 - x0, 1.5):.1f}" height="{_ROW - 2}"><title>{escape(about)}</title></rect>'
+                f'width="{max(x1 - x0, 1.5):.1f}" height="{_ROW - 2}">'
+                f"<title>{escape(about)}</title></rect>"
             )
             if x1 - x0 > 7 * len(labels[name]):
                 parts.append(
@@ -171,7 +173,7 @@ def _calls(recording, scale: _Scale) -> tuple[list[str], int]:
     return parts, deepest + 1
 
 
-def svg(recordings: list[mprofile.Recording], settings) -> str:
+def svg(recordings: list[Recording], settings) -> str:
     """The picture. ``settings``: window, slope, no_function_ts of ``mprof plot``."""
     scale = _scale(recordings, settings.window)
     parts, rows, colours = _axes(scale), 0, itertools.cycle(_COLOURS)
@@ -199,16 +201,16 @@ def _table(recordings) -> str:
             command = title if samples is recording.samples else ""
             rows.append(
                 [
-                    html.Cell(name, is_text=True, mark=next(colours)),
-                    html.Cell(command, is_text=True, wraps=True),
-                    html.Cell(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(begin))),
-                    html.Cell(f"{end - begin:.2f} s"),
-                    html.Cell(f"{max(sample.memory for sample in samples):.3f} MiB"),
-                    html.Cell(f"{mprofile.slope(samples)[0]:+.4g} MiB/s"),
+                    page.Cell(name, is_text=True, mark=next(colours)),
+                    page.Cell(command, is_text=True, wraps=True),
+                    page.Cell(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(begin))),
+                    page.Cell(f"{end - begin:.2f} s"),
+                    page.Cell(f"{max(sample.memory for sample in samples):.3f} MiB"),
+                    page.Cell(f"{slope(samples)[0]:+.4g} MiB/s"),
                 ]
             )
     titles = ("file|", "command|", "begun", "length", "peak", "slope")
-    return html.table("Recordings", titles, rows)
+    return page.table("Recordings", titles, rows)
 
 
 def _functions(recording) -> str:
@@ -222,26 +224,26 @@ def _functions(recording) -> str:
         seconds = sum(call.end - call.start for call in calls)
         rows.append(
             [
-                html.Cell(name, is_text=True),
-                html.Cell(len(calls)),
-                html.Cell(f"{seconds:.3f} s"),
-                html.Cell(f"{grown:+.3f} MiB"),
-                html.Cell(peak),
+                page.Cell(name, is_text=True),
+                page.Cell(len(calls)),
+                page.Cell(f"{seconds:.3f} s"),
+                page.Cell(f"{grown:+.3f} MiB"),
+                page.Cell(peak),
             ]
         )
-    return html.table("Functions", ("function|", "calls", "time", "grown", "peak"), rows)
+    return page.table("Functions", ("function|", "calls", "time", "grown", "peak"), rows)
 
 
-def page(recordings: list[mprofile.Recording], settings) -> str:
+def document(recordings: list[Recording], settings) -> str:
     """The whole document."""
     title = settings.title or (recordings[0].command if len(recordings) == 1 else None)
-    body = [html.style(), _STYLE, svg(recordings, settings), _table(recordings)]
+    body = [page.style(), _STYLE, svg(recordings, settings), _table(recordings)]
     if len(recordings) == 1 and recordings[0].calls and not settings.no_function_ts:
         body.append(_functions(recordings[0]))
     body.append(
-        html.note(
+        page.note(
             "Resident memory in MiB (2**20 bytes) over seconds. Point at a curve or a "
             "function to see what it is."
         )
     )
-    return html.page(title or "memory over time", "\n".join(body))
+    return page.page(title or "memory over time", "\n".join(body))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...model import units as format
+from ...model import units
 from ...model.snapshot import Snapshot
 from .. import source
-from . import page as html
+from . import page
 
 _WHAT = {
     "peak": "Live when traced memory was at its peak",
@@ -20,7 +20,7 @@ def document_part(snapshot: Snapshot, by: str, metric: str, top: int) -> str:
     whole = sum(row.size for row in rows)
     largest = max((row.size for row in rows), default=0) or 1
     shown = f"top {top} of {len(rows)}" if len(rows) > top else f"all {len(rows)}"
-    caption = f"{_WHAT[metric]}, by {by} ({shown}, {format.size(whole)} in all)"
+    caption = f"{_WHAT[metric]}, by {by} ({shown}, {units.size(whole)} in all)"
     body = []
     for row in rows[:top]:
         frame = row.traceback[-1]
@@ -32,13 +32,13 @@ def document_part(snapshot: Snapshot, by: str, metric: str, top: int) -> str:
         text = source.source_text(frame) if by in ("line", "stack") else ""
         body.append(
             [
-                html.Cell(format.size(row.size), row.size / largest),
-                html.Cell(format.count(row.count)),
-                html.Cell(share),
-                html.Cell(place, is_text=True),
-                html.Cell(text, is_text=True),
+                page.Cell(units.size(row.size), row.size / largest),
+                page.Cell(units.count(row.count)),
+                page.Cell(share),
+                page.Cell(place, is_text=True),
+                page.Cell(text, is_text=True),
             ]
         )
     titles = ("size", "blocks", "%", "where|", "source|")
-    peak = format.size(snapshot.facts["peak"])
-    return html.style() + html.table(caption, titles, body) + html.note(f"peak traced: {peak}")
+    peak = units.size(snapshot.facts["peak"])
+    return page.style() + page.table(caption, titles, body) + page.note(f"peak traced: {peak}")
