@@ -1,13 +1,6 @@
-#define _GNU_SOURCE
 #include "record/thread.h"
 
-#include <errno.h>
-#include <linux/membarrier.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 _Thread_local struct mp_thread *mp_thread_current;
 
@@ -44,7 +37,7 @@ static void
 set_up(void)
 {
     has_exit_key = pthread_key_create(&exit_key, detach) == 0;
-    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+    mp_threads_register_barrier();
 }
 
 static struct mp_thread *
@@ -106,43 +99,15 @@ mp_thread_count(void)
 void
 mp_thread_quiesce(int patience)
 {
-    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    mp_threads_barrier();
     struct mp_thread *block = mp_thread_first();
     for (; block; block = block->next) {
         if (block == mp_thread_current)
             continue;
         while (atomic_load_explicit(&block->guard, memory_order_acquire) == MP_GUARD_RECORDING &&
                patience-- > 0)
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+            mp_threads_sleep(1000000);
     }
-}
-
-/* Our threads call few functions deep; the usual 8 MiB are much where address space is limited. */
-enum { OWN_STACK = 512 * 1024 };
-
-static int
-create(pthread_t *thread, void *(*run)(void *), void *data)
-{
-    pthread_attr_t attributes;
-    int error = pthread_attr_init(&attributes);
-    if (error)
-        return error;
-    pthread_attr_setstacksize(&attributes, OWN_STACK);
-    error = pthread_create(thread, &attributes, run, data);
-    pthread_attr_destroy(&attributes);
-    return error == EINVAL ? pthread_create(thread, NULL, run, data) /* much thread-local storage */
-                           : error;
-}
-
-int
-mp_thread_start(pthread_t *thread, void *(*run)(void *), void *data)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = create(thread, run, data);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
 }
 
 void

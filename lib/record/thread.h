@@ -24,6 +24,7 @@
 #include "base/linetable.h"
 #include "base/mem.h"
 #include "base/spin.h"
+#include "os/threads.h"
 
 /* ---- the thread's block ------------------------------------------------------ */
 
@@ -196,10 +197,6 @@ mp_thread_self(void)
  * or not at all. */
 enum { MP_QUIESCE_PATIENCE = 100 };
 void mp_thread_quiesce(int patience);
-
-/* Start a thread of our own: signals are the program's, so none is delivered to it, and its stack
- * is small. 0, or what pthread_create() says. */
-int mp_thread_start(pthread_t *thread, void *(*run)(void *), void *data);
 
 /* In a forked child: the blocks of all other threads are free again. */
 void mp_thread_after_fork(void);

@@ -163,7 +163,7 @@ start(const struct mp_timeline_options *options)
     pthread_cond_init(&timeline.wake, &attributes);
     pthread_condattr_destroy(&attributes);
 
-    const int error = mp_thread_start(&timeline.thread, run, NULL);
+    const int error = mp_threads_start(&timeline.thread, run, NULL);
     timeline.running = error == 0;
     errno = error;
     return error ? MP_SYSTEM : MP_OK;

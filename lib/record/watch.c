@@ -92,7 +92,7 @@ mp_watch_start(const struct mp_watch_options *options, struct mp_watch **result)
     pthread_cond_init(&watch->wake, &attributes);
     pthread_condattr_destroy(&attributes);
     take(watch);
-    const int error = mp_thread_start(&watch->thread, run, watch);
+    const int error = mp_threads_start(&watch->thread, run, watch);
     watch->running = error == 0;
     if (error)
         mp_watch_free(watch);
