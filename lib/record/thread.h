@@ -6,15 +6,6 @@
  *
  * Guard: set while the thread is inside a hook. It stops nested calls from being
  * recorded twice and lets mp_thread_quiesce wait for hooks in flight.
- *
- * Locks: there are five in memprof, all spin locks, none on the path of an
- * ordinary allocation. They are ranked in the order below, are never held across
- * a call into Python, and are taken around fork().
- *     1. mp_tracer.life            start, stop and clear of the trace
- *     2. mp_tracer.reserve_lock    tallies of threads that get no memory for theirs
- *     3. mp_tracer.side.lock       the side table
- *     4. of py/lines/counters.c    which code is selected for line profiles
- *     5. of py/lines/suspended.c   generators between two resumptions
  */
 #ifndef MP_THREAD_H
 #define MP_THREAD_H

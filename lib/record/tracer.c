@@ -8,27 +8,12 @@ struct mp_tracer mp_tracer;
 
 /* ---- fork ------------------------------------------------------------------------ */
 
-static void
-before_fork(void)
+static bool
+register_locks(void)
 {
-    mp_spin_lock(&mp_tracer.life);
-    mp_spin_lock(&mp_tracer.reserve_lock);
-    mp_spin_lock(&mp_tracer.side.lock);
-}
-
-static void
-after_fork_in_parent(void)
-{
-    mp_spin_unlock(&mp_tracer.side.lock);
-    mp_spin_unlock(&mp_tracer.reserve_lock);
-    mp_spin_unlock(&mp_tracer.life);
-}
-
-static void
-after_fork_in_child(void)
-{
-    after_fork_in_parent();
-    mp_thread_after_fork();
+    return mp_spin_register(&mp_tracer.life, MP_RANK_LIFE) &&
+           mp_spin_register(&mp_tracer.reserve_lock, MP_RANK_RESERVE) &&
+           mp_spin_register(&mp_tracer.side.lock, MP_RANK_SIDE);
 }
 
 /* ---- life ------------------------------------------------------------------------- */
@@ -40,7 +25,7 @@ mp_tracer_start(void)
         const int status = mp_depot_init(&mp_tracer.depot);
         if (status != MP_OK)
             return status;
-        if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child)) {
+        if (!register_locks() || pthread_atfork(NULL, NULL, mp_thread_after_fork)) {
             mp_depot_destroy(&mp_tracer.depot);
             return MP_NO_MEMORY;
         }

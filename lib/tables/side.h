@@ -5,7 +5,7 @@
  *   other domains    blocks of memprof_track, which may lie within a traced block
  *                    and carry the same address in several domains
  *
- * A small open-addressing table under one spin lock (rank 2 in thread.h). Thread
+ * A small open-addressing table under one spin lock. Thread
  * rule: any thread, any time.
  */
 #ifndef MP_SIDE_H

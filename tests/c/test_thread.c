@@ -310,34 +310,6 @@ scratch_asks_for_memory_only_to_grow_and_without_it_stays(void **state)
     mp_mem_free(block.text, block.text_capacity);
 }
 
-/* ---- spin lock -------------------- */
-
-static struct mp_spin lock;
-static long counter; /* plain: the lock is all that protects it */
-
-static void *
-count_under_lock(void *data)
-{
-    for (int i = 0; i < 20000; i++) {
-        mp_spin_lock(&lock);
-        counter++;
-        mp_spin_unlock(&lock);
-    }
-    return data;
-}
-
-static void
-spin_lock_lets_one_thread_in(void **state)
-{
-    (void)state;
-    pthread_t threads[THREADS];
-    for (int t = 0; t < THREADS; t++)
-        assert_int_equal(pthread_create(&threads[t], NULL, count_under_lock, NULL), 0);
-    for (int t = 0; t < THREADS; t++)
-        pthread_join(threads[t], NULL);
-    assert_int_equal(counter, THREADS * 20000);
-}
-
 int
 main(void)
 {
@@ -352,7 +324,6 @@ main(void)
         cmocka_unit_test(blocks_of_other_threads_are_free_in_a_forked_child),
         cmocka_unit_test(scratch_grows_and_keeps_its_contents),
         cmocka_unit_test(scratch_asks_for_memory_only_to_grow_and_without_it_stays),
-        cmocka_unit_test(spin_lock_lets_one_thread_in),
     };
     return RUN_TESTS(tests);
 }
