@@ -33,7 +33,7 @@ SLACK = 1.03  # another patch release of the compiler or of CPython
 # What the sources of the core do on the way of an event; "miss": a stack not in the cache.
 PARTS = {
     "hook": ["hook.c"],
-    "thread": ["thread.h", "thread.c"],
+    "thread": ["thread.h", "thread.c", "meter.h"],
     "walk": [
         "stack.h",
         "stack.c",
@@ -44,9 +44,9 @@ PARTS = {
         "compat.h",
         "frame_*.h",
     ],
-    "tracer": ["tracer.h", "tracer.c"],
+    "tracer": ["tracer.h", "tracer.c", "generation.h", "generation.c"],
     "shadow": ["shadow.h", "shadow.c"],
-    "tally": ["tally.h", "tally.c"],
+    "tally": ["tally.h", "tally.c", "lanes.h", "lanes.c"],
     "side": ["side.h", "side.c"],
     "miss": [
         "intern.c",

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/spin.h"
 #include "os/threads.h"
+#include "record/meter.h"
 
 /* ---- the thread's block ------------------------------------------------------ */
 
@@ -49,15 +50,6 @@ struct mp_frame_key {
     uintptr_t code;
     uintptr_t ip;
     bool folded; /* frames of the same function, further out, were left out */
-};
-
-/* What the thread itself allocates and frees, for lib/py/lines/counters.c. Counted only while the
- * thread's idle guard is MP_GUARD_METERED; read and reset by the thread only. Bytes. */
-struct mp_meter {
-    uint64_t allocated, freed;
-    int64_t high;         /* maximum of allocated - freed since its user has set it */
-    int64_t high_before;  /* `high` without the allocation made last */
-    uintptr_t last;       /* the block allocated last */
 };
 
 /* The outer frames of a stack that was walked, from the frame outside of `anchor` on
@@ -137,29 +129,6 @@ enum {
     MP_GUARD_QUIET,     /* memprof's own work: allocations are left out */
     MP_GUARD_METERED,   /* free, and the thread's meter counts too */
 };
-
-static inline int64_t
-mp_meter_net(const struct mp_meter *meter)
-{
-    return (int64_t)(meter->allocated - meter->freed);
-}
-
-static inline void
-mp_meter_alloc(struct mp_meter *meter, uintptr_t address, uint64_t size)
-{
-    meter->allocated += size;
-    meter->last = address;
-    meter->high_before = meter->high;
-    if (mp_meter_net(meter) > meter->high)
-        meter->high = mp_meter_net(meter);
-}
-
-static inline void
-mp_meter_free(struct mp_meter *meter, uint64_t size)
-{
-    meter->freed += size;
-    meter->last = 0;
-}
 
 /* No trace has this generation. */
 #define MP_NO_GENERATION UINT32_MAX

@@ -46,7 +46,7 @@ collect_points(struct mp_point *points, uint32_t sites)
     size_t count = 0;
     for (uint32_t site = 1; site <= sites; site++) {
         struct mp_totals totals;
-        mp_tracer_totals(site, &totals);
+        mp_lanes_totals(&mp_tracer.lanes, site, &totals);
         /* a block that is freed in another lane while we add up makes it negative */
         if ((int64_t)totals.live.blocks > 0 && (int64_t)totals.live.bytes >= 0)
             points[count++] = (struct mp_point){site, (uint32_t)totals.live.blocks,
@@ -68,7 +68,7 @@ mp_timeline_take_at(uint64_t time)
     const uint32_t sites = mp_table_count(&mp_tracer.depot.sites);
     struct mp_checkpoint checkpoint = {
         .time = time,
-        .traced = mp_tracer_live(),
+        .traced = mp_lanes_live(&mp_tracer.lanes),
         .rss = mp_process_rss(),
     };
     struct mp_point *points = mp_mem_new((sites + 1) * sizeof *points);

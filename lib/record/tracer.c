@@ -1,7 +1,5 @@
 #include "record/tracer.h"
 
-#include "record/lanes.h"
-
 #include <pthread.h>
 
 struct mp_tracer mp_tracer;
@@ -12,7 +10,7 @@ static bool
 register_locks(void)
 {
     return mp_spin_register(&mp_tracer.life, MP_RANK_LIFE) &&
-           mp_spin_register(&mp_tracer.reserve_lock, MP_RANK_RESERVE) &&
+           mp_spin_register(&mp_tracer.lanes.reserve_lock, MP_RANK_RESERVE) &&
            mp_spin_register(&mp_tracer.side.lock, MP_RANK_SIDE);
 }
 
@@ -35,48 +33,21 @@ mp_tracer_start(void)
     return MP_OK;
 }
 
-/* Where the latest code objects that died were, by generation. A thread that is FEW behind at
- * most forgets those; what voids all caches skips DEATHS generations. */
-enum { DEATHS = 32, FEW = 8 };
-static struct {
-    _Atomic uintptr_t begin, end;
-} deaths[DEATHS];
-
-static uint32_t
-generation_after(uint32_t generation, uint32_t steps)
-{
-    return generation < MP_NO_GENERATION - steps ? generation + steps : DEATHS;
-}
-
-static uint32_t last_generation; /* written by start, stop and clear only */
-
-/* Stop recording; true when it was on. */
-static bool
-deactivate(void)
-{
-    const uint32_t generation = atomic_exchange(&mp_tracer.generation, 0);
-    if (generation)
-        last_generation = generation;
-    return generation != 0;
-}
-
 void
 mp_tracer_activate(void)
 {
-    deactivate();
-    last_generation = generation_after(last_generation, DEATHS);
-    atomic_store(&mp_tracer.generation, last_generation);
+    mp_generation_begin(&mp_tracer.generation);
 }
 
 void
 mp_tracer_clear(void)
 {
-    const bool active = deactivate();
+    const bool active = mp_generation_end(&mp_tracer.generation);
     atomic_fetch_add(&mp_tracer.clears, 1);
     mp_thread_quiesce(MP_QUIESCE_PATIENCE);
     mp_shadow_clear(&mp_tracer.shadow);
     mp_side_clear(&mp_tracer.side);
-    mp_lanes_clear();
+    mp_lanes_clear(&mp_tracer.lanes);
     atomic_store(&mp_tracer.lost, 0);
     if (active) /* with a new generation: the marks of code objects are gone */
         mp_tracer_activate();
@@ -85,7 +56,7 @@ mp_tracer_clear(void)
 void
 mp_tracer_stop(void)
 {
-    deactivate();
+    mp_generation_end(&mp_tracer.generation);
     mp_tracer_clear();
 }
 
@@ -97,49 +68,32 @@ mp_tracer_lose(void)
     atomic_fetch_add_explicit(&mp_tracer.lost, 1, memory_order_relaxed);
 }
 
-/* One at a time writes `deaths`: whoever may write the main lane. */
 void
 mp_tracer_code_died(bool main, const struct mp_entry *entry)
 {
-    const bool known = main && entry->size; /* not when its allocation was not traced */
-    uint32_t next, generation = atomic_load(&mp_tracer.generation);
-    do {
-        if (!generation)
-            return;
-        next = generation_after(generation, known ? 1 : DEATHS);
-        if (known) {
-            atomic_store(&deaths[next % DEATHS].begin, entry->address);
-            atomic_store(&deaths[next % DEATHS].end, entry->address + entry->size);
-        }
-    } while (!atomic_compare_exchange_weak(&mp_tracer.generation, &generation, next));
-}
-
-/* Bring the thread's caches up to `generation` where only a few code objects have died;
- * false when that is not so, or so many died meanwhile that it may have read wrong. */
-static bool
-catch_up(struct mp_thread *self, uint32_t generation)
-{
-    const uint32_t behind = generation - self->generation;
-    if (self->generation == MP_NO_GENERATION || behind > FEW)
-        return false;
-    for (uint32_t i = generation - behind + 1; i != generation + 1; i++)
-        mp_thread_forget(self, i, atomic_load(&deaths[i % DEATHS].begin),
-                         atomic_load(&deaths[i % DEATHS].end));
-    return atomic_load(&mp_tracer.generation) - generation < DEATHS - FEW;
+    /* one at a time may tell of its place: whoever may write the main lane */
+    const size_t size = main ? entry->size : 0; /* 0, too, when its allocation was not traced */
+    mp_generation_note_death(&mp_tracer.generation, entry->address, size);
 }
 
 bool
 mp_tracer_enter_slow(struct mp_thread *self, uint32_t before)
 {
-    const uint32_t generation = atomic_load(&mp_tracer.generation);
-    if (!generation) {
+    const uint32_t now = atomic_load(&mp_tracer.generation.now);
+    if (!now) {
         mp_tracer_leave(self, before);
         return false;
     }
-    if (!catch_up(self, generation))
-        mp_thread_flush(self, generation);
-    mp_lanes_note_thread();
+    mp_generation_renew(&mp_tracer.generation, self, now);
+    mp_lanes_note_thread(&mp_tracer.lanes);
     return true;
+}
+
+uint32_t
+mp_tracer_site(const struct mp_site *site)
+{
+    const uint32_t id = mp_depot_site(&mp_tracer.depot, site);
+    return id && mp_lanes_reach(&mp_tracer.lanes, id) ? id : 0;
 }
 
 void
@@ -158,8 +112,7 @@ mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry)
     if (!mp_side_any(&mp_tracer.side) ||
         !mp_side_get(&mp_tracer.side, domain, address, true, &found))
         return false;
-    entry->word = found.site;
-    entry->size = found.size;
+    *entry = (struct mp_entry){found.site, found.size, address};
     return true;
 }
 
@@ -224,11 +177,11 @@ mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size
         mp_tracer_lose();
         return false;
     }
-    mp_tracer_count_alloc(main, site, size);
+    mp_lanes_count_alloc(&mp_tracer.lanes, main, site, size);
     if (hooked)
         write_oversize(address, site);
     if (old.site)
-        mp_tracer_count_free(main, old.site & MP_SITE_MASK, old.size);
+        mp_lanes_count_free(&mp_tracer.lanes, main, old.site & MP_SITE_MASK, old.size);
     return true;
 }
 
@@ -248,7 +201,7 @@ mp_tracer_record_odd(bool main, uintptr_t address, size_t size, uint32_t site)
         mp_tracer_lose();
         return;
     }
-    mp_tracer_count_alloc(main, site, size);
+    mp_lanes_count_alloc(&mp_tracer.lanes, main, site, size);
     if (size <= MP_SMALL_MAX) {
         mp_word_store(words, site | MP_SMALL);
         return;
@@ -263,7 +216,7 @@ mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry)
     const struct mp_side_entry back = {MP_SIDE_HOOK, address, entry->size, entry->word};
     struct mp_side_entry old;
     if (mp_side_put(&mp_tracer.side, &back, &old) != MP_OK) {
-        mp_tracer_count_free(false, entry->word & MP_SITE_MASK, entry->size);
+        mp_lanes_count_free(&mp_tracer.lanes, false, entry->word & MP_SITE_MASK, entry->size);
         mp_tracer_lose();
     } else if (mp_shadow_covers(address))
         write_oversize(address, entry->word);
@@ -387,14 +340,14 @@ mp_tracer_check(const char **why)
     *why = check.bad_site ? "an entry has a site that does not exist" : NULL;
     for (uint32_t site = 1; site <= check.sites && !*why; site++) {
         struct mp_totals totals;
-        mp_tracer_totals(site, &totals);
+        mp_lanes_totals(&mp_tracer.lanes, site, &totals);
         if (totals.live.bytes != check.live[site].bytes)
             *why = "live bytes of a site differ from the sum of its entries";
         else if (totals.live.blocks != check.live[site].blocks)
             *why = "live blocks of a site differ from the number of its entries";
         sum += (int64_t)totals.live.bytes;
     }
-    if (!*why && sum != mp_tracer_live())
+    if (!*why && sum != mp_lanes_live(&mp_tracer.lanes))
         *why = "the clock differs from the sum of the tallies";
     mp_mem_free(check.live, size);
     return *why == NULL;

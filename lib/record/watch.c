@@ -24,7 +24,7 @@ struct mp_sample
 mp_watch_sample(const struct mp_watch_options *options)
 {
     struct timespec now;
-    int64_t bytes = options->traced ? mp_tracer_live() : mp_resident_of(0, options->metric);
+    int64_t bytes = options->traced ? mp_lanes_live(&mp_tracer.lanes) : mp_resident_of(0, options->metric);
     if (options->children && !options->traced)
         bytes += mp_resident_descendants(0, options->metric);
     clock_gettime(CLOCK_REALTIME, &now);

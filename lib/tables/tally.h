@@ -17,7 +17,7 @@
  * first free after that clears it and advances the epoch: from then on the
  * copies describe that maximum. All of it needs events in one order: threads
  * without the GIL may be off by the events under way at the moment of the peak,
- * and by what they have not told the clock yet (mp_tracer.slack).
+ * and by what they have not told the clock yet (slack of lanes.h).
  *
  * Invariant: at rest, live = allocated - freed equals the sum over the entries
  * of the shadow and side tables, for each site.

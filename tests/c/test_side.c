@@ -266,7 +266,7 @@ block_that_cannot_be_put_back_is_lost_and_counts_as_freed(void **state)
     mp_mem_fail_nth(0);
     assert_int_equal(mp_tracer.lost, 1);
     assert_true(mp_tracer_check(&why));
-    assert_int_equal(mp_clock_now(&mp_tracer.clock), 12800);
+    assert_int_equal(mp_clock_now(&mp_tracer.lanes.clock), 12800);
 }
 
 /* ---- threads -------------------------------------------------------------------------------- */

@@ -24,8 +24,8 @@ start_afresh(void **state __attribute__((unused)))
     mp_mem_fail_nth(0);
     mp_tracer_stop();
     mp_shadow_destroy(&mp_tracer.shadow);
-    mp_lane_destroy(&mp_tracer.main_lane);
-    mp_lane_destroy(&mp_tracer.reserve_lane);
+    mp_lane_destroy(&mp_tracer.lanes.main);
+    mp_lane_destroy(&mp_tracer.lanes.reserve);
     for (struct mp_thread *thread = mp_thread_first(); thread; thread = thread->next)
         if (thread->lane)
             mp_lane_destroy(thread->lane);
@@ -61,7 +61,7 @@ assert_live(uint64_t bytes)
     const char *why;
     if (!mp_tracer_check(&why))
         fail_msg("%s", why);
-    assert_int_equal(mp_clock_now(&mp_tracer.clock), bytes);
+    assert_int_equal(mp_clock_now(&mp_tracer.lanes.clock), bytes);
 }
 
 CASE(start_without_memory_fails_and_works_later)
@@ -83,7 +83,7 @@ CASE(stop_and_clear_forget_live_entries)
         mp_tracer_activate();
         stop ? mp_tracer_stop() : mp_tracer_clear();
         assert_live(0);
-        assert_int_equal(mp_tracer.clock.peak, 0);
+        assert_int_equal(mp_tracer.lanes.clock.peak, 0);
         assert_int_equal(mp_tracer_enter(mp_thread_self(), MP_GUARD_QUIET), !stop);
         assert_int_equal(mp_thread_self()->guard, stop ? MP_GUARD_QUIET : MP_GUARD_RECORDING);
     }
@@ -161,7 +161,7 @@ CASE(stale_entry_is_replaced_and_does_not_raise_the_peak)
         record(true, addresses[i / 5], fresh);
         assert_entry(addresses[i / 5], site_of(1, fresh), fresh);
         assert_live(fresh);
-        assert_int_equal(mp_tracer.clock.peak, old > fresh ? old : fresh);
+        assert_int_equal(mp_tracer.lanes.clock.peak, old > fresh ? old : fresh);
     }
 }
 
@@ -200,7 +200,7 @@ CASE(record_without_memory_is_lost_and_leaves_no_trace)
             mp_tracer_record(i % 2, address, size, site);
             mp_mem_fail_nth(0);
             assert_live(mp_tracer.lost ? 0 : size);
-            assert_int_equal(mp_tracer.clock.peak, mp_tracer.lost ? 0 : size);
+            assert_int_equal(mp_tracer.lanes.clock.peak, mp_tracer.lost ? 0 : size);
         } while (mp_tracer.lost);
         /* shadow and side failed; the thread's own lane, too, but there is the reserve */
         assert_true(n > (i < 4) + (i >= 2));
@@ -306,11 +306,11 @@ compare(void)
     for (uint32_t slot = 0; slot < SLOTS; slot++)
         assert_entry(address_of(slot), model.site[slot], model.size[slot]);
     for (uint32_t site = 1; site <= mp_table_count(&mp_tracer.depot.sites); site++) {
-        mp_tracer_totals(site, &totals);
+        mp_lanes_totals(&mp_tracer.lanes, site, &totals);
         assert_int_equal(totals.live.bytes, model.live[site]);
         assert_int_equal(totals.peak.bytes, model.peak[site]);
     }
-    assert_true(mp_tracer.clock.peak == (int64_t)model.most && mp_tracer.lost == 0);
+    assert_true(mp_tracer.lanes.clock.peak == (int64_t)model.most && mp_tracer.lost == 0);
     assert_live(model.now);
 }
 
@@ -373,7 +373,7 @@ CASE(forked_child_goes_on_recording_alone_and_beside_threads)
     atomic_store(&ended, true);
     for (int t = 0; t < THREADS; t++)
         pthread_join(threads[t], NULL);
-    assert_live(mp_tracer.lost + (uint64_t)mp_clock_now(&mp_tracer.clock)); /* none is lost */
+    assert_live(mp_tracer.lost + (uint64_t)mp_clock_now(&mp_tracer.lanes.clock)); /* none is lost */
 }
 
 int

@@ -4,6 +4,7 @@
 #include "py/cpython/compat.h"
 #include "py/alloc/ending.h"
 #include "py/stack/stack.h"
+#include "record/source.h"
 
 static PyInterpreterState *main_interpreter;
 static _Atomic bool many_interpreters; /* one that is not `main_interpreter` was seen */
@@ -375,12 +376,14 @@ source_main(void)
     return find_caller(MP_RAW).main;
 }
 
+static const struct mp_stack_source source = {source_site, source_main};
+
 void
 mp_hook_install(void)
 {
     main_interpreter = PyInterpreterState_Main();
-    mp_tracer.no_gil = !MP_HAS_GIL;
-    mp_tracer.source = (struct mp_stack_source){source_site, source_main};
+    mp_tracer.lanes.no_gil = !MP_HAS_GIL;
+    mp_source_set(&source);
     mp_tracer_activate();
     mp_hook_count_meters();
     mp_chain_install();
@@ -437,10 +440,7 @@ mp_hook_disown(struct mp_thread *self, uintptr_t block)
     struct mp_entry entry;
     mp_tracer_take(block, &entry);
     mp_tracer_settle(caller_is_main(MP_OBJ), &entry);
-    if (counted) {
-        self->meter.allocated -= entry.size;
-        self->meter.high = self->meter.high_before;
-        self->meter.last = 0;
-    }
+    if (counted)
+        mp_meter_take_back(&self->meter, entry.size);
     mp_tracer_leave(self, before);
 }

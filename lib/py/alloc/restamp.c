@@ -21,7 +21,7 @@ restamp(struct mp_thread *self, uintptr_t block)
     const bool main = mp_tstate_is_main(tstate, PyInterpreterState_Main());
     const uint32_t site = mp_stack_site(self, tstate, MP_OBJ, 0, entry.size);
     if (site == (entry.word & MP_SITE_MASK)) {
-        mp_tracer_count_again(main, site, entry.size);
+        mp_lanes_count_again(&mp_tracer.lanes, main, site, entry.size);
         return;
     }
     mp_tracer_free(main, block);
