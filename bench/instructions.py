@@ -33,7 +33,7 @@ SLACK = 1.03  # another patch release of the compiler or of CPython
 # What the sources of the core do on the way of an event; "miss": a stack not in the cache.
 PARTS = {
     "hook": ["hook.c"],
-    "thread": ["thread.h", "thread.c", "meter.h"],
+    "thread": ["thread.h", "thread.c", "meter.h", "cache.h", "cache.c"],
     "walk": [
         "stack.h",
         "stack.c",
@@ -50,6 +50,7 @@ PARTS = {
     "side": ["side.h", "side.c"],
     "miss": [
         "intern.c",
+        "intern.h",
         "code.c",
         "depot.c",
         "table.c",
@@ -215,7 +216,7 @@ def table(costs: dict[str, Cost]) -> str:
     ]
     for name, cost in costs.items():
         cells = [f"{cost.parts[part] / cost.pairs:.1f}" for part in parts]
-        missed = cost.calls["mp_stack_miss"] / max(cost.allocs, 1)
+        missed = cost.calls["mp_intern_site"] / max(cost.allocs, 1)
         lines.append(
             f"| {name} | {cost.pairs:,.0f} | {cost.total / cost.bare:.3f} | {cost.per_pair:.1f} | "
             + " | ".join(cells)

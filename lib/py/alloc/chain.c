@@ -1,5 +1,7 @@
 #include "py/alloc/chain.h"
 
+#include "py/stack/cache.h"
+
 PyMemAllocatorEx mp_chain_below[3]; /* written with the GIL held */
 unsigned mp_chain_probed;           /* written while probing, with the GIL held */
 _Atomic bool mp_chain_paused;
@@ -101,9 +103,9 @@ is_raw_when_large(enum mp_kind kind)
     const PyMemAllocatorEx *below = &mp_chain_below[kind];
     const uint32_t before = atomic_load(&self->guard);
     atomic_store(&self->guard, MP_GUARD_FREE);
-    self->fresh = 0;
+    mp_py_thread(self)->fresh = 0;
     void *block = below->malloc(below->ctx, LARGE);
-    const bool is_raw = block && self->fresh == (uintptr_t)block;
+    const bool is_raw = block && mp_py_thread(self)->fresh == (uintptr_t)block;
     below->free(below->ctx, block);
     atomic_store(&self->guard, before);
     return is_raw;

@@ -106,7 +106,7 @@ record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size, uint
     } else {
         record_with_stack(self, kind, block, size);
     }
-    self->fresh = (uintptr_t)block;
+    mp_py_thread(self)->fresh = (uintptr_t)block;
     if (idle == MP_GUARD_METERED)
         mp_meter_alloc(&self->meter, (uintptr_t)block, size);
 }

@@ -39,8 +39,8 @@ on_reference(PyObject *object, PyRefTracerEvent event, void *unused)
         return 0;
     const uintptr_t block = (uintptr_t)object - mp_object_presize(Py_TYPE(object));
     const uint32_t guard = atomic_load_explicit(&self->guard, memory_order_relaxed);
-    if (block == self->fresh) {
-        self->fresh = 0; /* the next object in this block comes from a free list */
+    if (block == mp_py_thread(self)->fresh) {
+        mp_py_thread(self)->fresh = 0; /* the next object in this block comes from a free list */
         return 0;
     }
     if (guard == self->idle && mp_tracer_enter(self, guard)) {

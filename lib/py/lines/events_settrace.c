@@ -18,6 +18,7 @@
 #include "py/lines/activations.h"
 #include "py/alloc/hook.h"
 #include "py/lines/events.h"
+#include "py/stack/cache.h"
 
 typedef struct _PyInterpreterFrame frame_t;
 
@@ -41,7 +42,7 @@ trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
             mp_activation_rebase(self);
         }
     }
-    const Py_tracefunc chained = (Py_tracefunc)self->chained;
+    const Py_tracefunc chained = (Py_tracefunc)mp_py_thread(self)->chained;
     return chained ? chained(object, frame, what, arg) : 0;
 }
 
@@ -74,7 +75,7 @@ restore_tracing(PyThreadState *tstate, const struct tracing *before)
 static PyObject *
 run_other(PyThreadState *tstate, frame_t *frame, int throwing)
 {
-    if (MP_LIKELY(tstate->c_tracefunc != trace || mp_thread_current->chained ||
+    if (MP_LIKELY(tstate->c_tracefunc != trace || mp_py_thread(mp_thread_current)->chained ||
                   tstate->c_profilefunc))
         return below(tstate, frame, throwing);
     const struct tracing before = get_tracing(tstate);
@@ -105,9 +106,9 @@ static PyObject *
 run_selected(PyThreadState *tstate, frame_t *frame, int throwing, struct mp_thread *self)
 {
     const struct tracing before = get_tracing(tstate);
-    void (*const chained)(void) = self->chained;
+    void (*const chained)(void) = mp_py_thread(self)->chained;
     if (tstate->c_tracefunc != trace) {
-        self->chained = (void (*)(void))tstate->c_tracefunc;
+        mp_py_thread(self)->chained = (void (*)(void))tstate->c_tracefunc;
         tstate->c_tracefunc = trace;
     }
     tstate->cframe->use_tracing = 255;
@@ -115,7 +116,7 @@ run_selected(PyThreadState *tstate, frame_t *frame, int throwing, struct mp_thre
     mp_activation_leave(self, (const char *)frame, is_suspended(frame));
     if (tstate->c_tracefunc == trace)
         tstate->c_tracefunc = before.trace;
-    self->chained = chained;
+    mp_py_thread(self)->chained = chained;
     restore_tracing(tstate, &before);
     return result;
 }
@@ -125,7 +126,7 @@ static bool
 has_stack(struct mp_thread *self)
 {
     enum { RESERVE = 256 * 1024 };
-    if (MP_UNLIKELY(!self->stack_end)) {
+    if (MP_UNLIKELY(!mp_py_thread(self)->stack_end)) {
         pthread_attr_t attributes;
         void *start = NULL;
         size_t size = 0;
@@ -133,9 +134,9 @@ has_stack(struct mp_thread *self)
             pthread_attr_getstack(&attributes, &start, &size);
             pthread_attr_destroy(&attributes);
         }
-        self->stack_end = (uintptr_t)start + (size > 2 * RESERVE ? RESERVE : size / 2);
+        mp_py_thread(self)->stack_end = (uintptr_t)start + (size > 2 * RESERVE ? RESERVE : size / 2);
     }
-    return (uintptr_t)__builtin_frame_address(0) > self->stack_end;
+    return (uintptr_t)__builtin_frame_address(0) > mp_py_thread(self)->stack_end;
 }
 
 static PyObject *

@@ -1,9 +1,11 @@
-/* The slow path of mp_stack_site (stack.h): the call stack is not in the thread's cache. */
-#include "py/stack/stack.h"
+#include "py/stack/intern.h"
+
+#include <assert.h>
+#include <string.h>
 
 #include "py/stack/code.h"
-
-#include <string.h>
+#include "py/stack/trail.h"
+#include "record/tracer.h"
 
 /* ---- the frames to keep -------------------------------------------------------------- */
 
@@ -28,7 +30,7 @@ is_anchor(const struct mp_trail *trail, const PyThreadState *tstate, const char 
 
 /* The frames to keep: keeps and folds exactly as mp_stack_hash does. `whole`: all of them. */
 static struct collected
-collect(struct mp_thread *self, const PyThreadState *tstate, bool whole)
+collect(struct mp_py_thread *self, const PyThreadState *tstate, bool whole)
 {
     const struct mp_trail *trail = &self->trail;
     struct collected stack = {.anchor = -1};
@@ -51,7 +53,7 @@ collect(struct mp_thread *self, const PyThreadState *tstate, bool whole)
         }
         if ((stack.cut = stack.count == MP_KEPT_MAX))
             break;
-        if (!mp_thread_reserve_frames(self, (size_t)stack.count + 1)) {
+        if (!mp_cache_reserve_frames(self, (size_t)stack.count + 1)) {
             stack.count = -1;
             break;
         }
@@ -89,7 +91,7 @@ depot_is_crowded(void)
 
 /* The stack of a location on top of another; 0: no room for it. */
 static uint32_t
-push(struct mp_thread *self, uint32_t parent, uint32_t location)
+push(struct mp_py_thread *self, uint32_t parent, uint32_t location)
 {
     const uint64_t hash = mp_hash_mix(parent, location);
     struct mp_stack_slot *slot = &self->stacks[hash >> 20 & (MP_STACK_SLOTS - 1)];
@@ -113,7 +115,7 @@ tell_trail(struct mp_trail *trail, const struct mp_frame_key *anchor, uint32_t s
 /* The stack of a frame on top of `parent`, which has `depth` frames; 0: no room for it.
  * Those that are the same as on the path are known. */
 static uint32_t
-push_frame(struct mp_thread *self, const struct mp_frame_key *frame, uint32_t parent,
+push_frame(struct mp_py_thread *self, const struct mp_frame_key *frame, uint32_t parent,
            uint32_t depth)
 {
     struct mp_path *path = &self->path;
@@ -135,7 +137,7 @@ push_frame(struct mp_thread *self, const struct mp_frame_key *frame, uint32_t pa
 
 /* Stack id of what was collected, outermost first into the trie. False: no room for it. */
 static bool
-intern_frames(struct mp_thread *self, struct collected frames, uint32_t *stack)
+intern_frames(struct mp_py_thread *self, struct collected frames, uint32_t *stack)
 {
     struct mp_trail *trail = &self->trail;
     ptrdiff_t left = frames.count;
@@ -164,7 +166,7 @@ intern_frames(struct mp_thread *self, struct collected frames, uint32_t *stack)
 
 /* Stack id of the frames of now. False: no room for it. */
 static bool
-intern_stack(struct mp_thread *self, const PyThreadState *tstate, uint32_t *stack)
+intern_stack(struct mp_py_thread *self, const PyThreadState *tstate, uint32_t *stack)
 {
     const struct collected frames = collect(self, tstate, depot_is_crowded());
     if (frames.count < 0 || !intern_frames(self, frames, stack))
@@ -190,7 +192,7 @@ put_first(struct mp_site_way *set, struct mp_site_way first, int last)
 }
 
 uint32_t
-mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
+mp_intern_site(struct mp_py_thread *self, const PyThreadState *tstate, uint64_t hash,
                struct mp_site site)
 {
     struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];

@@ -16,7 +16,7 @@
 
 #include "py/cpython/frames.h"
 
-#include "record/thread.h"
+#include "py/stack/cache.h"
 
 #include MP_ANCHOR_HEADER
 
