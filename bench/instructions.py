@@ -152,7 +152,7 @@ def run(
         "PATH": os.environ["PATH"],
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONMALLOC": "pymalloc",
+        "PYTHONMALLOC": "default",  # without a GIL there is no pymalloc
     }
     done = subprocess.run(whole, capture_output=True, text=True, env=environment, cwd=folder)
     if done.returncode:
