@@ -131,8 +131,8 @@ enter(struct mp_thread **self, uint32_t *before)
 static int
 record_tracked(unsigned int domain, uintptr_t address, size_t size, uint32_t site)
 {
-    const bool recorded =
-        site && mp_tracer_record_side(mp_source_main(), side_domain(domain), address, size, site);
+    const struct mp_side_entry entry = {side_domain(domain), address, size, site};
+    const bool recorded = site && mp_tracer_record_side(mp_source_main(), &entry);
     if (!site)
         mp_tracer_lose();
     return recorded ? MP_OK : MP_NO_MEMORY;

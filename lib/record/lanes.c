@@ -2,12 +2,15 @@
 
 #include <assert.h>
 
+#include "base/debug.h"
+
 /* Without a GIL, what each of several threads may keep from the clock: it is one cache line. */
 enum { SLACK = 64 * 1024 };
 
 bool
 mp_lanes_reach(struct mp_lanes *lanes, uint32_t site)
 {
+    assert(site != 0);
     return mp_lane_reach(&lanes->main, site) && mp_lane_reach(&lanes->reserve, site);
 }
 
@@ -37,6 +40,7 @@ static struct mp_tally *
 own_tally(struct mp_thread *self, uint32_t site)
 {
     struct mp_lane *lane = atomic_load_explicit(&self->lane, memory_order_relaxed);
+    assert(self == mp_thread_current);
     struct mp_tally *tally = lane ? mp_lane_find(lane, site) : NULL;
     if (MP_LIKELY(tally != NULL))
         return tally;
@@ -51,6 +55,7 @@ own_tally(struct mp_thread *self, uint32_t site)
 static void
 tell_clock(struct mp_lanes *lanes, struct mp_thread *self, int64_t bytes, int64_t slack)
 {
+    assert(slack >= 0);
     int64_t pending = atomic_load_explicit(&self->pending, memory_order_relaxed) + bytes;
     if (pending > slack || pending < -slack) {
         if (pending > 0)
@@ -136,4 +141,21 @@ mp_lanes_clear(struct mp_lanes *lanes)
     for (struct mp_thread *thread = mp_thread_first(); thread; thread = thread->next)
         forget_own(thread);
     mp_clock_clear(&lanes->clock);
+    MP_CHECK_WHOLE(mp_lanes_check, lanes);
+}
+
+bool
+mp_lanes_check(const struct mp_lanes *lanes, const char **why)
+{
+    int64_t sum = mp_lane_live(&lanes->main) + mp_lane_live(&lanes->reserve);
+    bool sound = mp_lane_check(&lanes->main, why) && mp_lane_check(&lanes->reserve, why);
+    for (const struct mp_thread *thread = mp_thread_first(); thread && sound;
+         thread = thread->next) {
+        const struct mp_lane *lane = atomic_load(&thread->lane);
+        sound = !lane || mp_lane_check(lane, why);
+        sum += lane ? mp_lane_live(lane) : 0;
+    }
+    if (sound && sum != mp_lanes_live(lanes))
+        *why = "the clock differs from the sum of the tallies";
+    return *why == NULL;
 }

@@ -80,4 +80,7 @@ void mp_lanes_totals(const struct mp_lanes *lanes, uint32_t site, struct mp_tota
 /* Forget the numbers of all lanes. The hooks must be quiet. */
 void mp_lanes_clear(struct mp_lanes *lanes);
 
+/* At rest: is the clock the sum of the tallies? */
+bool mp_lanes_check(const struct mp_lanes *lanes, const char **why);
+
 #endif

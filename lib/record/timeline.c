@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <pthread.h>
 
+#include "base/debug.h"
 #include "os/clock.h"
 #include "os/process_memory.h"
 #include "record/pulse.h"
@@ -66,6 +67,7 @@ mp_timeline_take_at(uint64_t time)
     if (!points)
         return; /* one checkpoint less */
     checkpoint.count = collect_points(points, sites);
+    assert(checkpoint.count <= sites);
     checkpoint.capacity = checkpoint.count ? checkpoint.count : 1;
     checkpoint.points = mp_mem_grow(points, (sites + 1) * sizeof *points,
                                     checkpoint.capacity * sizeof *points);
@@ -74,6 +76,7 @@ mp_timeline_take_at(uint64_t time)
         return;
     }
     mp_series_add(&timeline.series, &checkpoint);
+    MP_CHECK_WHOLE(mp_series_check, &timeline.series);
     timeline.cost = mp_nanoseconds() - begin;
 }
 

@@ -1,8 +1,42 @@
 #include "record/tracer.h"
 
+#include <assert.h>
 #include <pthread.h>
 
+#include "base/debug.h"
+
 struct mp_tracer mp_tracer;
+
+/* ---- checks: the whole is looked at as it changes (debug.h) ----------------------------- */
+
+static bool
+check_tables(const struct mp_tracer *tracer, const char **why)
+{
+    return mp_depot_check(&tracer->depot, why) && mp_shadow_check(&tracer->shadow, why) &&
+           mp_side_check(&tracer->side, why) && mp_lanes_check(&tracer->lanes, why) &&
+           mp_generation_check(&tracer->generation, why);
+}
+
+/* Only then is everything at rest: no event is half done. */
+static bool
+is_alone(void)
+{
+    return mp_thread_count() == (mp_thread_current != NULL);
+}
+
+/* Not whether entries equal tallies: where frees are hidden (py/alloc/chain.h) they may differ. */
+static inline bool
+check_if_alone(const struct mp_tracer *tracer, const char **why)
+{
+    return !is_alone() || !tracer->ready || check_tables(tracer, why);
+}
+
+/* At each power of two: at each site it would take the square of their number. */
+static inline bool
+check_new_site(const uint32_t *site, const char **why)
+{
+    return (*site & (*site - 1)) || !is_alone() || mp_depot_check(&mp_tracer.depot, why);
+}
 
 /* ---- fork ------------------------------------------------------------------------ */
 
@@ -14,6 +48,16 @@ register_locks(void)
            mp_spin_register(&mp_tracer.side.lock, MP_RANK_SIDE);
 }
 
+static void
+after_fork_in_child(void)
+{
+    const bool alone = is_alone();
+    mp_thread_after_fork();
+    assert(is_alone());
+    if (alone) /* others may have been in the middle of an event */
+        MP_CHECK_WHOLE(check_if_alone, &mp_tracer);
+}
+
 /* ---- life ------------------------------------------------------------------------- */
 
 int
@@ -23,7 +67,7 @@ mp_tracer_start(void)
         const int status = mp_depot_init(&mp_tracer.depot);
         if (status != MP_OK)
             return status;
-        if (!register_locks() || pthread_atfork(NULL, NULL, mp_thread_after_fork)) {
+        if (!register_locks() || pthread_atfork(NULL, NULL, after_fork_in_child)) {
             mp_depot_destroy(&mp_tracer.depot);
             return MP_NO_MEMORY;
         }
@@ -36,6 +80,7 @@ mp_tracer_start(void)
 void
 mp_tracer_activate(void)
 {
+    assert(mp_tracer.ready);
     mp_generation_begin(&mp_tracer.generation);
 }
 
@@ -45,10 +90,12 @@ mp_tracer_clear(void)
     const bool active = mp_generation_end(&mp_tracer.generation);
     atomic_fetch_add(&mp_tracer.clears, 1);
     mp_thread_quiesce(MP_QUIESCE_PATIENCE);
+    MP_CHECK_WHOLE(check_if_alone, &mp_tracer);
     mp_shadow_clear(&mp_tracer.shadow);
     mp_side_clear(&mp_tracer.side);
     mp_lanes_clear(&mp_tracer.lanes);
     atomic_store(&mp_tracer.lost, 0);
+    MP_CHECK_WHOLE(check_if_alone, &mp_tracer);
     if (active) /* with a new generation: the marks of code objects are gone */
         mp_tracer_activate();
 }
@@ -71,6 +118,7 @@ mp_tracer_lose(void)
 void
 mp_tracer_code_died(bool main, const struct mp_entry *entry)
 {
+    assert(entry->word & MP_CODE);
     /* one at a time may tell of its place: whoever may write the main lane */
     const size_t size = main ? entry->size : 0; /* 0, too, when its allocation was not traced */
     mp_generation_note_death(&mp_tracer.generation, entry->address, size);
@@ -80,6 +128,7 @@ bool
 mp_tracer_enter_slow(struct mp_thread *self, uint32_t before)
 {
     const uint32_t now = atomic_load(&mp_tracer.generation.now);
+    assert(atomic_load(&self->guard) == MP_GUARD_RECORDING);
     if (!now) {
         mp_tracer_leave(self, before);
         return false;
@@ -92,7 +141,9 @@ mp_tracer_enter_slow(struct mp_thread *self, uint32_t before)
 uint32_t
 mp_tracer_site(const struct mp_site *site)
 {
+    assert(site->kind < MP_KINDS && site->small <= MP_SMALL_MAX + 1);
     const uint32_t id = mp_depot_site(&mp_tracer.depot, site);
+    MP_CHECK_WHOLE(check_new_site, &id);
     return id && mp_lanes_reach(&mp_tracer.lanes, id) ? id : 0;
 }
 
@@ -110,7 +161,7 @@ mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry)
 {
     struct mp_side_entry found;
     if (!mp_side_any(&mp_tracer.side) ||
-        !mp_side_get(&mp_tracer.side, domain, address, true, &found))
+        !mp_side_take(&mp_tracer.side, domain, address, &found))
         return false;
     *entry = (struct mp_entry){found.site, found.size, address};
     return true;
@@ -121,6 +172,7 @@ static void
 write_oversize(uintptr_t address, uint32_t word)
 {
     mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
+    assert(word & MP_SITE_MASK);
     if (!words)
         return;
     mp_word_store(words, word);
@@ -148,6 +200,7 @@ mp_tracer_evict(bool main, uintptr_t address)
     const mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
     const uintptr_t granule = address >> 4 & (MP_CHUNK_WORDS - 1);
     uintptr_t back = 0;
+    assert(words && mp_word_load(words));
     while (back < granule && mp_word_load(words - back - 1))
         back++;
     while (back > 0) {
@@ -161,25 +214,25 @@ mp_tracer_evict(bool main, uintptr_t address)
 }
 
 bool
-mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size, uint32_t site)
+mp_tracer_record_side(bool main, const struct mp_side_entry *entry)
 {
-    const struct mp_side_entry entry = {domain, address, size, site};
+    const uintptr_t address = entry->address;
     struct mp_side_entry old;
     struct mp_entry stale;
-    const bool hooked = domain == MP_SIDE_HOOK && mp_shadow_covers(address);
+    const bool hooked = entry->domain == MP_SIDE_HOOK && mp_shadow_covers(address);
 
     if (hooked)
         mp_tracer_free(main, address); /* an entry whose free was hidden from us */
-    else if (mp_tracer_take_side(domain, address, &stale))
+    else if (mp_tracer_take_side(entry->domain, address, &stale))
         mp_tracer_settle(main, &stale);
-    if (!site || (hooked && !mp_shadow_reach(&mp_tracer.shadow, address)) ||
-        mp_side_put(&mp_tracer.side, &entry, &old) != MP_OK) {
+    if (!entry->site || (hooked && !mp_shadow_reach(&mp_tracer.shadow, address)) ||
+        mp_side_put(&mp_tracer.side, entry, &old) != MP_OK) {
         mp_tracer_lose();
         return false;
     }
-    mp_lanes_count_alloc(&mp_tracer.lanes, main, site, size);
+    mp_lanes_count_alloc(&mp_tracer.lanes, main, entry->site, entry->size);
     if (hooked)
-        write_oversize(address, site);
+        write_oversize(address, entry->site);
     if (old.site)
         mp_lanes_count_free(&mp_tracer.lanes, main, old.site & MP_SITE_MASK, old.size);
     return true;
@@ -189,7 +242,8 @@ void
 mp_tracer_record_odd(bool main, uintptr_t address, size_t size, uint32_t site)
 {
     if (!mp_shadow_covers(address) || size >= MP_SIZE_IN_SIDE) {
-        mp_tracer_record_side(main, MP_SIDE_HOOK, address, size, site);
+        const struct mp_side_entry entry = {MP_SIDE_HOOK, address, size, site};
+        mp_tracer_record_side(main, &entry);
         return;
     }
     mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
@@ -213,6 +267,7 @@ mp_tracer_record_odd(bool main, uintptr_t address, size_t size, uint32_t site)
 void
 mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry)
 {
+    assert(entry->word != 0 && entry->address == address);
     const struct mp_side_entry back = {MP_SIDE_HOOK, address, entry->size, entry->word};
     struct mp_side_entry old;
     if (mp_side_put(&mp_tracer.side, &back, &old) != MP_OK) {
@@ -228,10 +283,11 @@ static uint64_t
 exact_size(uintptr_t address, uint32_t word, uint32_t size)
 {
     struct mp_side_entry found;
+    assert(word & MP_SITE_MASK);
     if (word & MP_SMALL)
         return mp_site_small_size(word & MP_SITE_MASK);
     if (size == MP_SIZE_IN_SIDE &&
-        mp_side_get(&mp_tracer.side, MP_SIDE_HOOK, address, false, &found))
+        mp_side_find(&mp_tracer.side, MP_SIDE_HOOK, address, &found))
         return found.size;
     return size;
 }
@@ -241,7 +297,7 @@ mp_tracer_look_up(uintptr_t address, struct mp_entry *entry)
 {
     struct mp_side_entry found;
     if (!mp_shadow_covers(address)) {
-        if (!mp_side_get(&mp_tracer.side, MP_SIDE_HOOK, address, false, &found))
+        if (!mp_side_find(&mp_tracer.side, MP_SIDE_HOOK, address, &found))
             return false;
         *entry = (struct mp_entry){found.site, found.size, address};
         return true;
@@ -258,6 +314,7 @@ mp_tracer_look_up(uintptr_t address, struct mp_entry *entry)
 bool
 mp_tracer_mark_code(uintptr_t address)
 {
+    assert(address != 0);
     if (!mp_shadow_covers(address))
         return true; /* not a block of an allocator: a code object built into the binary */
     mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
@@ -283,6 +340,7 @@ static void
 visit_side(const struct mp_side_entry *entry, void *data)
 {
     const struct each *each = data;
+    assert(entry->site & MP_SITE_MASK);
     if (entry->domain != MP_SIDE_HOOK || !mp_shadow_covers(entry->address))
         each->visit(entry->site & MP_SITE_MASK, entry->size, entry->address, each->data);
 }
@@ -323,32 +381,37 @@ add_block(uint32_t site, uint64_t size, uintptr_t address, void *data)
     check->live[site].blocks++;
 }
 
+/* Do the tallies of each site say what its entries add up to? */
+static const char *
+compare_with_tallies(const struct check *check)
+{
+    if (check->bad_site)
+        return "an entry has a site that does not exist";
+    for (uint32_t site = 1; site <= check->sites; site++) {
+        struct mp_totals totals;
+        mp_lanes_totals(&mp_tracer.lanes, site, &totals);
+        if (totals.live.bytes != check->live[site].bytes)
+            return "live bytes of a site differ from the sum of its entries";
+        if (totals.live.blocks != check->live[site].blocks)
+            return "live blocks of a site differ from the number of its entries";
+    }
+    return NULL;
+}
+
 bool
 mp_tracer_check(const char **why)
 {
-    if (!mp_depot_check(&mp_tracer.depot, why))
+    if (!check_tables(&mp_tracer, why))
         return false;
     struct check check = {.sites = mp_table_count(&mp_tracer.depot.sites)};
     const size_t size = (check.sites + 1) * sizeof *check.live;
-    int64_t sum = 0;
 
     *why = "no memory for the check";
     check.live = mp_mem_new(size);
     if (!check.live)
         return false;
     mp_tracer_each(add_block, &check);
-    *why = check.bad_site ? "an entry has a site that does not exist" : NULL;
-    for (uint32_t site = 1; site <= check.sites && !*why; site++) {
-        struct mp_totals totals;
-        mp_lanes_totals(&mp_tracer.lanes, site, &totals);
-        if (totals.live.bytes != check.live[site].bytes)
-            *why = "live bytes of a site differ from the sum of its entries";
-        else if (totals.live.blocks != check.live[site].blocks)
-            *why = "live blocks of a site differ from the number of its entries";
-        sum += (int64_t)totals.live.bytes;
-    }
-    if (!*why && sum != mp_lanes_live(&mp_tracer.lanes))
-        *why = "the clock differs from the sum of the tallies";
+    *why = compare_with_tallies(&check);
     mp_mem_free(check.live, size);
     return *why == NULL;
 }

@@ -15,6 +15,8 @@
 #ifndef MP_TRACER_H
 #define MP_TRACER_H
 
+#include <assert.h>
+
 #include "record/generation.h"
 #include "record/lanes.h"
 #include "tables/depot.h"
@@ -71,6 +73,7 @@ bool mp_tracer_enter_slow(struct mp_thread *self, uint32_t before);
 static inline bool
 mp_tracer_enter(struct mp_thread *self, uint32_t before)
 {
+    assert(self == mp_thread_current && before != MP_GUARD_RECORDING);
     atomic_store_explicit(&self->guard, MP_GUARD_RECORDING, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
     if (MP_LIKELY(atomic_load_explicit(&mp_tracer.generation.now, memory_order_acquire) ==
@@ -82,6 +85,7 @@ mp_tracer_enter(struct mp_thread *self, uint32_t before)
 static inline void
 mp_tracer_leave(struct mp_thread *self, uint32_t before)
 {
+    assert(self == mp_thread_current && before != MP_GUARD_RECORDING);
     atomic_store_explicit(&self->guard, before, memory_order_release);
 }
 
@@ -89,8 +93,7 @@ mp_tracer_leave(struct mp_thread *self, uint32_t before)
 
 void mp_tracer_lose(void);
 void mp_tracer_code_died(bool main, const struct mp_entry *entry);
-bool mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size,
-                           uint32_t site); /* false: lost, and counted as such */
+bool mp_tracer_record_side(bool main, const struct mp_side_entry *entry); /* false: it is lost */
 bool mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry);
 void mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry);
 
@@ -178,6 +181,7 @@ void mp_tracer_record_odd(bool main, uintptr_t address, size_t size, uint32_t si
 static inline __attribute__((always_inline)) void
 mp_tracer_record(bool main, uintptr_t address, size_t size, uint32_t site)
 {
+    assert(site <= mp_table_count(&mp_tracer.depot.sites));
     mp_word *words = MP_LIKELY(mp_shadow_covers(address))
                          ? mp_shadow_find(&mp_tracer.shadow, address)
                          : NULL;
@@ -202,6 +206,7 @@ mp_tracer_put_back(uintptr_t address, const struct mp_entry *entry)
         return;
     }
     mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
+    assert(words && entry->address == address);
     mp_word_store(words, entry->word);
     if (!(entry->word & MP_SMALL) && (entry->word & MP_SITE_MASK))
         mp_word_store(words + 1, (uint32_t)entry->size);

@@ -20,6 +20,7 @@ struct mp_sample
 mp_watch_sample(const struct mp_watch_options *options)
 {
     struct timespec now;
+    assert(options->metric < MP_RESIDENT_METRICS);
     int64_t bytes = options->traced ? mp_lanes_live(&mp_tracer.lanes)
                                     : mp_resident_of(0, options->metric);
     if (options->children && !options->traced)
@@ -84,13 +85,14 @@ mp_watch_stop(struct mp_watch *watch)
 size_t
 mp_watch_count(const struct mp_watch *watch)
 {
+    assert(!mp_pulse_runs(&watch->pulse));
     return watch->count;
 }
 
 struct mp_sample
 mp_watch_get(const struct mp_watch *watch, size_t i)
 {
-    assert(i < watch->count);
+    assert(!mp_pulse_runs(&watch->pulse) && i < watch->count);
     return watch->samples[i];
 }
 

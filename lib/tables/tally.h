@@ -209,6 +209,12 @@ mp_tally_free(struct mp_tally *tally, struct mp_clock *clock, bool main, size_t 
 void mp_lane_sum(const struct mp_lane *lane, const struct mp_clock *clock, uint32_t site,
                  struct mp_totals *totals);
 
+/* Of a lane at rest, whose live numbers may be below 0. */
+bool mp_lane_check(const struct mp_lane *lane, const char **why);
+
+/* Bytes live in a lane, all sites together. */
+int64_t mp_lane_live(const struct mp_lane *lane);
+
 /* Forget all numbers. The hooks must be quiet. */
 void mp_lane_clear(struct mp_lane *lane);
 void mp_lane_destroy(struct mp_lane *lane);

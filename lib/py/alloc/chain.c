@@ -1,5 +1,7 @@
 #include "py/alloc/chain.h"
 
+#include <assert.h>
+
 #include "py/stack/cache.h"
 
 PyMemAllocatorEx mp_chain_below[3]; /* written with the GIL held */
@@ -69,6 +71,7 @@ static bool
 put_in(enum mp_kind kind)
 {
     PyMemAllocatorEx current, hook = mp_hooks[kind];
+    assert(kind <= MP_OBJ && hook.malloc);
     PyMem_GetAllocator(domains[kind], &current);
     if (current.malloc == hook.malloc)
         return false;
@@ -88,6 +91,7 @@ take_out(enum mp_kind kind)
 {
     PyMemAllocatorEx current;
     PyMem_GetAllocator(domains[kind], &current);
+    assert(current.malloc);
     if (current.malloc == mp_hooks[kind].malloc)
         PyMem_SetAllocator(domains[kind], &mp_chain_below[kind]);
 }
@@ -101,6 +105,7 @@ is_raw_when_large(enum mp_kind kind)
     if (!self)
         return false;
     const PyMemAllocatorEx *below = &mp_chain_below[kind];
+    assert(below->malloc && kind != MP_RAW);
     const uint32_t before = atomic_load(&self->guard);
     atomic_store(&self->guard, MP_GUARD_FREE);
     mp_py_thread(self)->fresh = 0;
@@ -148,6 +153,7 @@ adapt(void)
         resume();
         return;
     }
+    assert(is_in && may_pause == YES);
     atomic_store(&mp_chain_paused, true);
     has_paused = true;
     take_out(MP_MEM);

@@ -1,5 +1,7 @@
 #include "py/alloc/restamp.h"
 
+#include <assert.h>
+
 #include "py/stack/stack.h"
 
 #if MP_HAS_REF_TRACER
@@ -16,6 +18,7 @@ restamp(struct mp_thread *self, uintptr_t block)
 {
     struct mp_entry entry;
     const PyThreadState *tstate = mp_tstate_attached();
+    assert(self == mp_thread_current && block != 0);
     if (!tstate || !mp_tracer_look_up(block, &entry))
         return;
     const bool main = mp_tstate_is_main(tstate, PyInterpreterState_Main());

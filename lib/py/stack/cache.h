@@ -9,6 +9,8 @@
 #ifndef MP_CACHE_H
 #define MP_CACHE_H
 
+#include <assert.h>
+
 #include "base/linetable.h"
 #include "record/thread.h"
 
@@ -109,6 +111,7 @@ MP_WARN_UNUSED int mp_cache_extend(void);
 static inline struct mp_py_thread *
 mp_py_thread(const struct mp_thread *thread)
 {
+    assert(mp_thread_size() == sizeof(struct mp_py_thread));
     return (struct mp_py_thread *)thread;
 }
 

@@ -2,6 +2,8 @@
 
 #include "py/stack/code.h"
 
+#include <assert.h>
+
 #include "base/linetable.h"
 #include "record/tracer.h"
 
@@ -50,6 +52,7 @@ intern_text(struct mp_py_thread *self, PyObject *text, uint32_t *name)
     char *end = self->text;
     for (Py_ssize_t i = 0; i < length; i++)
         end = put_utf8(end, PyUnicode_READ_CHAR(text, i));
+    assert((size_t)(end - self->text) <= self->text_capacity);
     *name = mp_names_intern(names, self->text, (size_t)(end - self->text));
     return *name != 0;
 }
@@ -99,9 +102,11 @@ uint32_t
 mp_code_location(struct mp_py_thread *self, const struct mp_frame_key *frame)
 {
     struct mp_location_slot *slot = slot_of(self, frame->ip);
+    assert(frame->code != 0 && frame->ip != 0);
     if (slot->ip == frame->ip)
         return slot->location;
     const uint32_t location = resolve(self, frame);
+    assert(!(location & MP_FOLDED));
     if (location)
         *slot = (struct mp_location_slot){frame->ip, location};
     return location;

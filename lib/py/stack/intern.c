@@ -28,6 +28,19 @@ is_anchor(const struct mp_trail *trail, const PyThreadState *tstate, const char 
            mp_trail_holds(trail, mp_anchor_kept(trail, tstate));
 }
 
+/* Collect a frame; false when there is no memory for it. */
+static bool
+keep(struct mp_py_thread *self, struct collected *stack, const char *frame)
+{
+    if (!mp_cache_reserve_frames(self, (size_t)stack->count + 1)) {
+        stack->count = -1;
+        return false;
+    }
+    self->frames[stack->count++] =
+        (struct mp_frame_key){mp_frame_code(frame), mp_frame_ip(frame), false};
+    return true;
+}
+
 /* The frames to keep: keeps and folds exactly as mp_stack_hash does. `whole`: all of them. */
 static struct collected
 collect(struct mp_py_thread *self, const PyThreadState *tstate, bool whole)
@@ -53,18 +66,14 @@ collect(struct mp_py_thread *self, const PyThreadState *tstate, bool whole)
         }
         if ((stack.cut = stack.count == MP_KEPT_MAX))
             break;
-        if (!mp_cache_reserve_frames(self, (size_t)stack.count + 1)) {
-            stack.count = -1;
+        if (!keep(self, &stack, frame))
             break;
-        }
-        self->frames[stack.count] = (struct mp_frame_key){code, mp_frame_ip(frame), false};
         if (is_anchor(trail, tstate, frame, last)) {
-            stack.anchor = stack.count;
+            stack.anchor = stack.count - 1;
             stack.known = !whole && trail->stack;
+            if (stack.known)
+                break;
         }
-        stack.count++;
-        if (stack.known)
-            break;
         before_last = last;
         last = code;
     }
@@ -94,6 +103,7 @@ static uint32_t
 push(struct mp_py_thread *self, uint32_t parent, uint32_t location)
 {
     const uint64_t hash = mp_hash_mix(parent, location);
+    assert(location & ~MP_FOLDED);
     struct mp_stack_slot *slot = &self->stacks[hash >> 20 & (MP_STACK_SLOTS - 1)];
     if (slot->stack && slot->parent == parent && slot->location == location)
         return slot->stack;
@@ -119,6 +129,7 @@ push_frame(struct mp_py_thread *self, const struct mp_frame_key *frame, uint32_t
            uint32_t depth)
 {
     struct mp_path *path = &self->path;
+    assert(path->count <= MP_PATH_FRAMES);
     struct mp_path_step *step = &path->steps[depth];
     const bool on_path = depth < MP_PATH_FRAMES && depth <= path->count &&
                          (depth ? step[-1].stack : 0) == parent;
@@ -142,6 +153,8 @@ intern_frames(struct mp_py_thread *self, struct collected frames, uint32_t *stac
     struct mp_trail *trail = &self->trail;
     ptrdiff_t left = frames.count;
     uint32_t depth = 0;
+    assert(frames.count <= MP_KEPT_MAX && frames.anchor < frames.count);
+    assert(!frames.known || (frames.anchor == frames.count - 1 && !frames.cut));
 
     *stack = frames.cut ? cut_mark("<frames left out: deep recursion>") : 0;
     if (frames.known) {
@@ -186,6 +199,7 @@ intern_stack(struct mp_py_thread *self, const PyThreadState *tstate, uint32_t *s
 static void
 put_first(struct mp_site_way *set, struct mp_site_way first, int last)
 {
+    assert(last < MP_SITE_WAYS);
     for (int way = last; way > 0; way--)
         set[way] = set[way - 1];
     set[0] = first;
@@ -196,6 +210,7 @@ mp_intern_site(struct mp_py_thread *self, const PyThreadState *tstate, uint64_t 
                struct mp_site site)
 {
     struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];
+    assert(set[0].hash != hash && set[1].hash != hash);
     for (int way = 2; way < MP_SITE_WAYS; way++)
         if (set[way].hash == hash) {
             put_first(set, set[way], way);

@@ -73,6 +73,8 @@ mp_stack_site(struct mp_thread *thread, const PyThreadState *tstate, enum mp_kin
     struct mp_py_thread *self = mp_py_thread(thread);
     const uint16_t small =
         MP_LIKELY(kind == MP_TRACKED || size > MP_SMALL_MAX) ? 0 : mp_site_small(size);
+    assert(thread == mp_thread_current && kind < MP_KINDS && (kind == MP_TRACKED || !domain));
+    assert(atomic_load_explicit(&thread->guard, memory_order_relaxed) == MP_GUARD_RECORDING);
     const uint64_t seed =
         self->salt + ((uint64_t)domain << 16 | (uint64_t)small << 4 | kind);
     const uint64_t walked = tstate ? mp_stack_hash(&self->trail, tstate, seed) : seed;
