@@ -321,6 +321,43 @@ threads_do_not_disturb_each_other(void **state)
     mp_side_clear(&side);
 }
 
+/* ---- check -------------------------------------------------------------------------------- */
+
+static void
+assert_broken(const struct mp_side *side, const char *word)
+{
+    const char *why = "";
+    assert_false(mp_side_check(side, &why));
+    assert_non_null(strstr(why, word));
+}
+
+static void
+check_names_what_is_broken(void **state)
+{
+    (void)state;
+    struct mp_side side = {0};
+    const char *why = "";
+    assert_true(mp_side_check(&side, &why));
+    assert_null(why);
+    for (uint32_t i = 1; i <= 100; i++)
+        put(&side, MP_SIDE_HOOK, i * 16, 5, i);
+    assert_true(mp_side_check(&side, &why));
+    side.capacity -= 1;
+    assert_broken(&side, "power of two");
+    side.capacity += 1;
+    side.used -= 1;
+    assert_broken(&side, "number of entries");
+    side.used += 1;
+    size_t i = 0;
+    while (!side.slots[i].site)
+        i++;
+    side.slots[i].address += 1; /* it would lie elsewhere */
+    assert_broken(&side, "cannot be found");
+    side.slots[i].address -= 1;
+    assert_true(mp_side_check(&side, &why));
+    mp_side_clear(&side);
+}
+
 int
 main(void)
 {
@@ -336,6 +373,7 @@ main(void)
         cmocka_unit_test(put_without_memory_changes_nothing),
         cmocka_unit_test(block_that_cannot_be_put_back_is_lost_and_counts_as_freed),
         cmocka_unit_test(threads_do_not_disturb_each_other),
+        cmocka_unit_test(check_names_what_is_broken),
     };
     return RUN_TESTS(tests);
 }
