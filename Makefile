@@ -99,7 +99,9 @@ check-c: $(C_TEST_BINARIES) ## C suites only
 	@set -e; for t in $^; do CMOCKA_MESSAGE_OUTPUT=stdout $$t; done
 
 $O/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(LIB_OBJECTS)
-	$(SAY) "  cc $<"; $(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) $< $(LIB_OBJECTS) -lcmocka -lm -o $@
+	$(SAY) "  cc $<"; $(CC) $(BASE) $(SANITIZE:-%=-fsanitize=%) $< $(filter %.o,$^) -lcmocka -lm -o $@
+
+$O/test_cache: $O/lib/py/stack/cache.o # a file of lib/py that needs no Python
 
 LENGTH ?= long
 check-asan check-ubsan check-tsan: check-%: setup ## C suites and the extension's tests (LENGTH=short, long) under a sanitizer

@@ -33,7 +33,7 @@ SLACK = 1.03  # another patch release of the compiler or of CPython
 # What the sources of the core do on the way of an event; "miss": a stack not in the cache.
 PARTS = {
     "hook": ["hook.c"],
-    "thread": ["thread.h", "thread.c"],
+    "thread": ["thread.h", "thread.c", "meter.h", "cache.h", "cache.c"],
     "walk": [
         "stack.h",
         "stack.c",
@@ -44,12 +44,13 @@ PARTS = {
         "compat.h",
         "layout_*.h",
     ],
-    "tracer": ["tracer.h", "tracer.c"],
+    "tracer": ["tracer.h", "tracer.c", "generation.h", "generation.c"],
     "shadow": ["shadow.h", "shadow.c"],
-    "tally": ["tally.h", "tally.c"],
+    "tally": ["tally.h", "tally.c", "lanes.h", "lanes.c"],
     "side": ["side.h", "side.c"],
     "miss": [
         "intern.c",
+        "intern.h",
         "code.c",
         "depot.c",
         "table.c",
@@ -151,7 +152,7 @@ def run(
         "PATH": os.environ["PATH"],
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONMALLOC": "pymalloc",
+        "PYTHONMALLOC": "default",  # without a GIL there is no pymalloc
     }
     done = subprocess.run(whole, capture_output=True, text=True, env=environment, cwd=folder)
     if done.returncode:
@@ -215,7 +216,7 @@ def table(costs: dict[str, Cost]) -> str:
     ]
     for name, cost in costs.items():
         cells = [f"{cost.parts[part] / cost.pairs:.1f}" for part in parts]
-        missed = cost.calls["mp_stack_miss"] / max(cost.allocs, 1)
+        missed = cost.calls["mp_intern_site"] / max(cost.allocs, 1)
         lines.append(
             f"| {name} | {cost.pairs:,.0f} | {cost.total / cost.bare:.3f} | {cost.per_pair:.1f} | "
             + " | ".join(cells)

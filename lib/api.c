@@ -4,6 +4,7 @@
 #include "analyse/diff.h"
 #include "freeze.h"
 #include "profile/profile_file.h"
+#include "record/source.h"
 #include "record/timeline.h"
 #include "record/tracer.h"
 
@@ -81,15 +82,15 @@ memprof_get_traced(int64_t *current, int64_t *peak)
 {
     const bool active = mp_tracer_is_active();
     if (current)
-        *current = active ? mp_tracer_live() : 0;
+        *current = active ? mp_lanes_live(&mp_tracer.lanes) : 0;
     if (peak)
-        *peak = active ? mp_tracer_peak() : 0;
+        *peak = active ? mp_lanes_peak(&mp_tracer.lanes) : 0;
 }
 
 void
 memprof_reset_peak(void)
 {
-    mp_clock_reset_peak(&mp_tracer.clock);
+    mp_clock_reset_peak(&mp_tracer.lanes.clock);
 }
 
 size_t
@@ -127,26 +128,11 @@ enter(struct mp_thread **self, uint32_t *before)
     return mp_tracer_enter(*self, *before) ? MP_OK : MP_NOT_TRACING;
 }
 
-static bool
-is_main(void)
-{
-    return mp_tracer.source.main && mp_tracer.source.main();
-}
-
-static uint32_t
-tracked_site(struct mp_thread *self, unsigned int domain, size_t size)
-{
-    const struct mp_site empty = {.kind = MP_TRACKED, .domain = domain};
-    if (mp_tracer.source.site)
-        return mp_tracer.source.site(self, MP_TRACKED, domain, size);
-    return mp_tracer_site(&empty);
-}
-
 static int
 record_tracked(unsigned int domain, uintptr_t address, size_t size, uint32_t site)
 {
-    const bool recorded =
-        site && mp_tracer_record_side(is_main(), side_domain(domain), address, size, site);
+    const struct mp_side_entry entry = {side_domain(domain), address, size, site};
+    const bool recorded = site && mp_tracer_record_side(mp_source_main(), &entry);
     if (!site)
         mp_tracer_lose();
     return recorded ? MP_OK : MP_NO_MEMORY;
@@ -160,7 +146,7 @@ memprof_track(unsigned int domain, uintptr_t address, size_t size)
     int status = enter(&self, &before);
     if (status != MP_OK)
         return status;
-    status = record_tracked(domain, address, size, tracked_site(self, domain, size));
+    status = record_tracked(domain, address, size, mp_source_site(self, MP_TRACKED, domain, size));
     if (before == MP_GUARD_METERED && status == MP_OK)
         mp_meter_alloc(&self->meter, address, size);
     mp_tracer_leave(self, before);
@@ -177,7 +163,7 @@ memprof_untrack(unsigned int domain, uintptr_t address)
     if (status != MP_OK)
         return status;
     if (mp_tracer_take_side(side_domain(domain), address, &entry)) {
-        mp_tracer_settle(is_main(), &entry);
+        mp_tracer_settle(mp_source_main(), &entry);
         if (before == MP_GUARD_METERED)
             mp_meter_free(&self->meter, entry.size);
     }
@@ -195,12 +181,12 @@ memprof_move(unsigned int domain, uintptr_t old_address, uintptr_t new_address, 
     if (status != MP_OK)
         return status;
     if (mp_tracer_take_side(side_domain(domain), old_address, &entry)) {
-        mp_tracer_settle(is_main(), &entry);
+        mp_tracer_settle(mp_source_main(), &entry);
         if (before == MP_GUARD_METERED)
             mp_meter_free(&self->meter, entry.size);
         site = entry.word & MP_SITE_MASK;
     } else {
-        site = tracked_site(self, domain, size);
+        site = mp_source_site(self, MP_TRACKED, domain, size);
     }
     status = record_tracked(domain, new_address, size, site);
     if (before == MP_GUARD_METERED && status == MP_OK)

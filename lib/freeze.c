@@ -97,7 +97,7 @@ fill_facts(struct mp_facts *facts)
     facts->started_ns = atomic_load(&started);
     facts->duration_ns = mp_time_of_day() - facts->started_ns;
     facts->traced = facts->total_bytes = facts->total_blocks = 0; /* sums over the rows */
-    facts->peak = mp_tracer_peak();
+    facts->peak = mp_lanes_peak(&mp_tracer.lanes);
     facts->lost = (int64_t)atomic_load(&mp_tracer.lost);
     facts->own = (int64_t)mp_tracer_memory();
     facts->rss = process.rss;
@@ -137,7 +137,7 @@ fill_rows(struct mp_snapshot *snapshot)
         struct mp_row row = {0};
         if (!site || site->stack > snapshot->symbols->stacks)
             continue;
-        mp_tracer_totals(id, &row.totals);
+        mp_lanes_totals(&mp_tracer.lanes, id, &row.totals);
         clamp(&row.totals.live);
         clamp(&row.totals.peak);
         if (!row.totals.total.blocks && !row.totals.live.blocks)
@@ -197,7 +197,7 @@ mp_freeze(bool series)
     struct mp_snapshot *snapshot = symbols ? mp_snapshot_new(symbols, sites) : NULL;
     if (!snapshot)
         return NULL;
-    mp_tracer_tell();
+    mp_lanes_tell(&mp_tracer.lanes);
     fill_facts(&snapshot->facts);
     fill_rows(snapshot);
     if (series && fill_series(snapshot) != MP_OK) {

@@ -1,26 +1,49 @@
 #include "record/thread.h"
 
-#include <string.h>
+#include <assert.h>
+
+#include "base/debug.h"
 
 _Thread_local struct mp_thread *mp_thread_current;
 
 static struct mp_thread *_Atomic registry; /* push-only list of all blocks */
 static _Atomic uint32_t attached;          /* blocks in use */
+static const struct mp_thread_extension *_Atomic extension; /* or NULL */
 static pthread_key_t exit_key;
 static bool has_exit_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* ---- life of a block --------------------------------------------------------- */
+/* ---- the room above ------------------------------------------------------------------- */
+
+int
+mp_thread_extend(const struct mp_thread_extension *wanted)
+{
+    assert(wanted->size >= sizeof(struct mp_thread));
+    assert(wanted->flush && wanted->forget && wanted->end);
+    const struct mp_thread_extension *expected = NULL;
+    if (!mp_thread_first() && atomic_compare_exchange_strong(&extension, &expected, wanted))
+        return MP_OK;
+    return atomic_load(&extension) == wanted ? MP_OK : MP_BAD_ARGUMENT;
+}
+
+size_t
+mp_thread_size(void)
+{
+    const struct mp_thread_extension *more = atomic_load(&extension);
+    return more ? more->size : sizeof(struct mp_thread);
+}
+
+/* ---- life of a block --------------------------------------------------------------------- */
 
 /* The next thread may have the block; it finds nothing in it that was the last one's alone. */
 static void
 give_up(struct mp_thread *block)
 {
+    const struct mp_thread_extension *more = atomic_load(&extension);
     block->idle = MP_GUARD_FREE;
-    block->stack_end = 0;
-    block->chained = NULL;
-    block->fresh = 0;
-    atomic_store_explicit(&block->guard, 0, memory_order_relaxed);
+    if (more)
+        more->end(block);
+    atomic_store_explicit(&block->guard, MP_GUARD_FREE, memory_order_relaxed);
     atomic_store_explicit(&block->in_use, false, memory_order_release);
 }
 
@@ -28,6 +51,7 @@ give_up(struct mp_thread *block)
 static void
 detach(void *block)
 {
+    assert(block == mp_thread_current || !mp_thread_current);
     mp_thread_current = NULL;
     atomic_fetch_sub(&attached, 1);
     give_up(block);
@@ -55,7 +79,7 @@ reuse_block(void)
 static struct mp_thread *
 new_block(void)
 {
-    struct mp_thread *block = mp_mem_new(sizeof *block);
+    struct mp_thread *block = mp_mem_new(mp_thread_size());
     if (!block)
         return NULL;
     atomic_store(&block->in_use, true);
@@ -69,12 +93,14 @@ new_block(void)
 struct mp_thread *
 mp_thread_attach(void)
 {
+    assert(!mp_thread_current);
     pthread_once(&once, set_up);
     struct mp_thread *self = reuse_block();
     if (!self)
         self = new_block();
     if (!self)
         return NULL;
+    assert(atomic_load(&self->guard) == MP_GUARD_FREE && self->idle == MP_GUARD_FREE);
     mp_thread_current = self;
     atomic_fetch_add(&attached, 1);
     self->generation = MP_NO_GENERATION;
@@ -97,6 +123,36 @@ mp_thread_count(void)
 }
 
 void
+mp_thread_after_fork(void)
+{
+    struct mp_thread *block = mp_thread_first();
+    atomic_store(&attached, mp_thread_current != NULL);
+    for (; block; block = block->next)
+        if (block != mp_thread_current)
+            give_up(block);
+    MP_CHECK_WHOLE(mp_thread_check, mp_thread_first());
+}
+
+bool
+mp_thread_check(const struct mp_thread *first, const char **why)
+{
+    *why = NULL;
+    for (const struct mp_thread *block = first; block && !*why; block = block->next) {
+        if (atomic_load(&block->in_use))
+            continue;
+        if (atomic_load(&block->guard) != MP_GUARD_FREE)
+            *why = "a block that is free is in a hook";
+        else if (block->idle != MP_GUARD_FREE)
+            *why = "a block that is free has a meter that counts";
+        if (atomic_load(&block->in_use))
+            *why = NULL; /* taken meanwhile */
+    }
+    return *why == NULL;
+}
+
+/* ---- hooks in flight --------------------------------------------------------------------- */
+
+void
 mp_thread_quiesce(int patience)
 {
     mp_threads_barrier();
@@ -110,78 +166,24 @@ mp_thread_quiesce(int patience)
     }
 }
 
-void
-mp_thread_after_fork(void)
-{
-    struct mp_thread *block = mp_thread_first();
-    atomic_store(&attached, mp_thread_current != NULL);
-    for (; block; block = block->next)
-        if (block != mp_thread_current)
-            give_up(block);
-}
-
-static void
-move_to(struct mp_thread *self, uint32_t generation)
-{
-    self->generation = generation;
-    self->salt = generation * 0xd1342543de82ef95u;
-    self->trail.anchor = 0;
-    self->path.count = 0;
-}
+/* ---- caches of instructions -------------------------------------------------------------- */
 
 void
 mp_thread_flush(struct mp_thread *self, uint32_t generation)
 {
-    move_to(self, generation);
-    self->trail.shared = false;
-    memset(self->locations, 0, sizeof self->locations);
-    memset(self->lines, 0, sizeof self->lines);
+    const struct mp_thread_extension *more = atomic_load(&extension);
+    assert(generation != MP_NO_GENERATION);
+    self->generation = generation;
+    if (more)
+        more->flush(self);
 }
 
 void
 mp_thread_forget(struct mp_thread *self, uint32_t generation, uintptr_t begin, uintptr_t end)
 {
-    move_to(self, generation);
-    memset(self->lines, 0, sizeof self->lines);
-    for (int i = 0; i < MP_LOCATION_SLOTS; i++)
-        if (self->locations[i].ip - begin < end - begin)
-            self->locations[i] = (struct mp_location_slot){0};
-}
-
-/* ---- scratch ------------------------------------------------------------------ */
-
-static void *
-grow(void *memory, size_t *capacity, size_t needed, size_t unit)
-{
-    size_t wanted = *capacity ? *capacity : 256;
-    if (needed > SIZE_MAX / 4 / unit)
-        return NULL;
-    while (wanted < needed)
-        wanted *= 2;
-    void *grown = mp_mem_grow(memory, *capacity * unit, wanted * unit);
-    if (grown)
-        *capacity = wanted;
-    return grown;
-}
-
-bool
-mp_thread_reserve_frames(struct mp_thread *self, size_t count)
-{
-    if (count <= self->frame_capacity)
-        return true;
-    void *grown = grow(self->frames, &self->frame_capacity, count, sizeof *self->frames);
-    if (grown)
-        self->frames = grown;
-    return grown != NULL;
-}
-
-bool
-mp_thread_reserve_text(struct mp_thread *self, size_t size)
-{
-    if (size <= self->text_capacity)
-        return true;
-    void *grown = grow(self->text, &self->text_capacity, size, 1);
-    if (grown)
-        self->text = grown;
-    return grown != NULL;
+    const struct mp_thread_extension *more = atomic_load(&extension);
+    assert(generation != MP_NO_GENERATION);
+    self->generation = generation;
+    if (more)
+        more->forget(self, begin, end);
 }

@@ -1,34 +1,61 @@
 #include "record/tracer.h"
 
-#include "record/lanes.h"
-
+#include <assert.h>
 #include <pthread.h>
+
+#include "base/debug.h"
 
 struct mp_tracer mp_tracer;
 
-/* ---- fork ------------------------------------------------------------------------ */
+/* ---- checks: the whole is looked at as it changes (debug.h) ----------------------------- */
 
-static void
-before_fork(void)
+static bool
+check_tables(const struct mp_tracer *tracer, const char **why)
 {
-    mp_spin_lock(&mp_tracer.life);
-    mp_spin_lock(&mp_tracer.reserve_lock);
-    mp_spin_lock(&mp_tracer.side.lock);
+    return mp_depot_check(&tracer->depot, why) && mp_shadow_check(&tracer->shadow, why) &&
+           mp_side_check(&tracer->side, why) && mp_lanes_check(&tracer->lanes, why) &&
+           mp_generation_check(&tracer->generation, why);
 }
 
-static void
-after_fork_in_parent(void)
+/* Only then is everything at rest: no event is half done. */
+static bool
+is_alone(void)
 {
-    mp_spin_unlock(&mp_tracer.side.lock);
-    mp_spin_unlock(&mp_tracer.reserve_lock);
-    mp_spin_unlock(&mp_tracer.life);
+    return mp_thread_count() == (mp_thread_current != NULL);
+}
+
+/* Not whether entries equal tallies: where frees are hidden (py/alloc/chain.h) they may differ. */
+static inline bool
+check_if_alone(const struct mp_tracer *tracer, const char **why)
+{
+    return !is_alone() || !tracer->ready || check_tables(tracer, why);
+}
+
+/* At each power of two: at each site it would take the square of their number. */
+static inline bool
+check_new_site(const uint32_t *site, const char **why)
+{
+    return (*site & (*site - 1)) || !is_alone() || mp_depot_check(&mp_tracer.depot, why);
+}
+
+/* ---- fork ------------------------------------------------------------------------ */
+
+static bool
+register_locks(void)
+{
+    return mp_spin_register(&mp_tracer.life, MP_RANK_LIFE) &&
+           mp_spin_register(&mp_tracer.lanes.reserve_lock, MP_RANK_RESERVE) &&
+           mp_spin_register(&mp_tracer.side.lock, MP_RANK_SIDE);
 }
 
 static void
 after_fork_in_child(void)
 {
-    after_fork_in_parent();
+    const bool alone = is_alone();
     mp_thread_after_fork();
+    assert(is_alone());
+    if (alone) /* others may have been in the middle of an event */
+        MP_CHECK_WHOLE(check_if_alone, &mp_tracer);
 }
 
 /* ---- life ------------------------------------------------------------------------- */
@@ -40,7 +67,7 @@ mp_tracer_start(void)
         const int status = mp_depot_init(&mp_tracer.depot);
         if (status != MP_OK)
             return status;
-        if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child)) {
+        if (!register_locks() || pthread_atfork(NULL, NULL, after_fork_in_child)) {
             mp_depot_destroy(&mp_tracer.depot);
             return MP_NO_MEMORY;
         }
@@ -50,49 +77,25 @@ mp_tracer_start(void)
     return MP_OK;
 }
 
-/* Where the latest code objects that died were, by generation. A thread that is FEW behind at
- * most forgets those; what voids all caches skips DEATHS generations. */
-enum { DEATHS = 32, FEW = 8 };
-static struct {
-    _Atomic uintptr_t begin, end;
-} deaths[DEATHS];
-
-static uint32_t
-generation_after(uint32_t generation, uint32_t steps)
-{
-    return generation < MP_NO_GENERATION - steps ? generation + steps : DEATHS;
-}
-
-static uint32_t last_generation; /* written by start, stop and clear only */
-
-/* Stop recording; true when it was on. */
-static bool
-deactivate(void)
-{
-    const uint32_t generation = atomic_exchange(&mp_tracer.generation, 0);
-    if (generation)
-        last_generation = generation;
-    return generation != 0;
-}
-
 void
 mp_tracer_activate(void)
 {
-    deactivate();
-    last_generation = generation_after(last_generation, DEATHS);
-    atomic_store(&mp_tracer.generation, last_generation);
+    assert(mp_tracer.ready);
+    mp_generation_begin(&mp_tracer.generation);
 }
 
 void
 mp_tracer_clear(void)
 {
-    const bool active = deactivate();
+    const bool active = mp_generation_end(&mp_tracer.generation);
     atomic_fetch_add(&mp_tracer.clears, 1);
     mp_thread_quiesce(MP_QUIESCE_PATIENCE);
+    MP_CHECK_WHOLE(check_if_alone, &mp_tracer);
     mp_shadow_clear(&mp_tracer.shadow);
     mp_side_clear(&mp_tracer.side);
-    mp_lanes_clear();
+    mp_lanes_clear(&mp_tracer.lanes);
     atomic_store(&mp_tracer.lost, 0);
+    MP_CHECK_WHOLE(check_if_alone, &mp_tracer);
     if (active) /* with a new generation: the marks of code objects are gone */
         mp_tracer_activate();
 }
@@ -100,7 +103,7 @@ mp_tracer_clear(void)
 void
 mp_tracer_stop(void)
 {
-    deactivate();
+    mp_generation_end(&mp_tracer.generation);
     mp_tracer_clear();
 }
 
@@ -112,49 +115,36 @@ mp_tracer_lose(void)
     atomic_fetch_add_explicit(&mp_tracer.lost, 1, memory_order_relaxed);
 }
 
-/* One at a time writes `deaths`: whoever may write the main lane. */
 void
 mp_tracer_code_died(bool main, const struct mp_entry *entry)
 {
-    const bool known = main && entry->size; /* not when its allocation was not traced */
-    uint32_t next, generation = atomic_load(&mp_tracer.generation);
-    do {
-        if (!generation)
-            return;
-        next = generation_after(generation, known ? 1 : DEATHS);
-        if (known) {
-            atomic_store(&deaths[next % DEATHS].begin, entry->address);
-            atomic_store(&deaths[next % DEATHS].end, entry->address + entry->size);
-        }
-    } while (!atomic_compare_exchange_weak(&mp_tracer.generation, &generation, next));
-}
-
-/* Bring the thread's caches up to `generation` where only a few code objects have died;
- * false when that is not so, or so many died meanwhile that it may have read wrong. */
-static bool
-catch_up(struct mp_thread *self, uint32_t generation)
-{
-    const uint32_t behind = generation - self->generation;
-    if (self->generation == MP_NO_GENERATION || behind > FEW)
-        return false;
-    for (uint32_t i = generation - behind + 1; i != generation + 1; i++)
-        mp_thread_forget(self, i, atomic_load(&deaths[i % DEATHS].begin),
-                         atomic_load(&deaths[i % DEATHS].end));
-    return atomic_load(&mp_tracer.generation) - generation < DEATHS - FEW;
+    assert(entry->word & MP_CODE);
+    /* one at a time may tell of its place: whoever may write the main lane */
+    const size_t size = main ? entry->size : 0; /* 0, too, when its allocation was not traced */
+    mp_generation_note_death(&mp_tracer.generation, entry->address, size);
 }
 
 bool
 mp_tracer_enter_slow(struct mp_thread *self, uint32_t before)
 {
-    const uint32_t generation = atomic_load(&mp_tracer.generation);
-    if (!generation) {
+    const uint32_t now = atomic_load(&mp_tracer.generation.now);
+    assert(atomic_load(&self->guard) == MP_GUARD_RECORDING);
+    if (!now) {
         mp_tracer_leave(self, before);
         return false;
     }
-    if (!catch_up(self, generation))
-        mp_thread_flush(self, generation);
-    mp_lanes_note_thread();
+    mp_generation_renew(&mp_tracer.generation, self, now);
+    mp_lanes_note_thread(&mp_tracer.lanes);
     return true;
+}
+
+uint32_t
+mp_tracer_site(const struct mp_site *site)
+{
+    assert(site->kind < MP_KINDS && site->small <= MP_SMALL_MAX + 1);
+    const uint32_t id = mp_depot_site(&mp_tracer.depot, site);
+    MP_CHECK_WHOLE(check_new_site, &id);
+    return id && mp_lanes_reach(&mp_tracer.lanes, id) ? id : 0;
 }
 
 void
@@ -171,10 +161,9 @@ mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry)
 {
     struct mp_side_entry found;
     if (!mp_side_any(&mp_tracer.side) ||
-        !mp_side_get(&mp_tracer.side, domain, address, true, &found))
+        !mp_side_take(&mp_tracer.side, domain, address, &found))
         return false;
-    entry->word = found.site;
-    entry->size = found.size;
+    *entry = (struct mp_entry){found.site, found.size, address};
     return true;
 }
 
@@ -183,6 +172,7 @@ static void
 write_oversize(uintptr_t address, uint32_t word)
 {
     mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
+    assert(word & MP_SITE_MASK);
     if (!words)
         return;
     mp_word_store(words, word);
@@ -210,6 +200,7 @@ mp_tracer_evict(bool main, uintptr_t address)
     const mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
     const uintptr_t granule = address >> 4 & (MP_CHUNK_WORDS - 1);
     uintptr_t back = 0;
+    assert(words && mp_word_load(words));
     while (back < granule && mp_word_load(words - back - 1))
         back++;
     while (back > 0) {
@@ -223,27 +214,27 @@ mp_tracer_evict(bool main, uintptr_t address)
 }
 
 bool
-mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size, uint32_t site)
+mp_tracer_record_side(bool main, const struct mp_side_entry *entry)
 {
-    const struct mp_side_entry entry = {domain, address, size, site};
+    const uintptr_t address = entry->address;
     struct mp_side_entry old;
     struct mp_entry stale;
-    const bool hooked = domain == MP_SIDE_HOOK && mp_shadow_covers(address);
+    const bool hooked = entry->domain == MP_SIDE_HOOK && mp_shadow_covers(address);
 
     if (hooked)
         mp_tracer_free(main, address); /* an entry whose free was hidden from us */
-    else if (mp_tracer_take_side(domain, address, &stale))
+    else if (mp_tracer_take_side(entry->domain, address, &stale))
         mp_tracer_settle(main, &stale);
-    if (!site || (hooked && !mp_shadow_reach(&mp_tracer.shadow, address)) ||
-        mp_side_put(&mp_tracer.side, &entry, &old) != MP_OK) {
+    if (!entry->site || (hooked && !mp_shadow_reach(&mp_tracer.shadow, address)) ||
+        mp_side_put(&mp_tracer.side, entry, &old) != MP_OK) {
         mp_tracer_lose();
         return false;
     }
-    mp_tracer_count_alloc(main, site, size);
+    mp_lanes_count_alloc(&mp_tracer.lanes, main, entry->site, entry->size);
     if (hooked)
-        write_oversize(address, site);
+        write_oversize(address, entry->site);
     if (old.site)
-        mp_tracer_count_free(main, old.site & MP_SITE_MASK, old.size);
+        mp_lanes_count_free(&mp_tracer.lanes, main, old.site & MP_SITE_MASK, old.size);
     return true;
 }
 
@@ -251,7 +242,8 @@ void
 mp_tracer_record_odd(bool main, uintptr_t address, size_t size, uint32_t site)
 {
     if (!mp_shadow_covers(address) || size >= MP_SIZE_IN_SIDE) {
-        mp_tracer_record_side(main, MP_SIDE_HOOK, address, size, site);
+        const struct mp_side_entry entry = {MP_SIDE_HOOK, address, size, site};
+        mp_tracer_record_side(main, &entry);
         return;
     }
     mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
@@ -263,7 +255,7 @@ mp_tracer_record_odd(bool main, uintptr_t address, size_t size, uint32_t site)
         mp_tracer_lose();
         return;
     }
-    mp_tracer_count_alloc(main, site, size);
+    mp_lanes_count_alloc(&mp_tracer.lanes, main, site, size);
     if (size <= MP_SMALL_MAX) {
         mp_word_store(words, site | MP_SMALL);
         return;
@@ -275,10 +267,11 @@ mp_tracer_record_odd(bool main, uintptr_t address, size_t size, uint32_t site)
 void
 mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry)
 {
+    assert(entry->word != 0 && entry->address == address);
     const struct mp_side_entry back = {MP_SIDE_HOOK, address, entry->size, entry->word};
     struct mp_side_entry old;
     if (mp_side_put(&mp_tracer.side, &back, &old) != MP_OK) {
-        mp_tracer_count_free(false, entry->word & MP_SITE_MASK, entry->size);
+        mp_lanes_count_free(&mp_tracer.lanes, false, entry->word & MP_SITE_MASK, entry->size);
         mp_tracer_lose();
     } else if (mp_shadow_covers(address))
         write_oversize(address, entry->word);
@@ -290,10 +283,11 @@ static uint64_t
 exact_size(uintptr_t address, uint32_t word, uint32_t size)
 {
     struct mp_side_entry found;
+    assert(word & MP_SITE_MASK);
     if (word & MP_SMALL)
         return mp_site_small_size(word & MP_SITE_MASK);
     if (size == MP_SIZE_IN_SIDE &&
-        mp_side_get(&mp_tracer.side, MP_SIDE_HOOK, address, false, &found))
+        mp_side_find(&mp_tracer.side, MP_SIDE_HOOK, address, &found))
         return found.size;
     return size;
 }
@@ -303,7 +297,7 @@ mp_tracer_look_up(uintptr_t address, struct mp_entry *entry)
 {
     struct mp_side_entry found;
     if (!mp_shadow_covers(address)) {
-        if (!mp_side_get(&mp_tracer.side, MP_SIDE_HOOK, address, false, &found))
+        if (!mp_side_find(&mp_tracer.side, MP_SIDE_HOOK, address, &found))
             return false;
         *entry = (struct mp_entry){found.site, found.size, address};
         return true;
@@ -320,6 +314,7 @@ mp_tracer_look_up(uintptr_t address, struct mp_entry *entry)
 bool
 mp_tracer_mark_code(uintptr_t address)
 {
+    assert(address != 0);
     if (!mp_shadow_covers(address))
         return true; /* not a block of an allocator: a code object built into the binary */
     mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
@@ -345,6 +340,7 @@ static void
 visit_side(const struct mp_side_entry *entry, void *data)
 {
     const struct each *each = data;
+    assert(entry->site & MP_SITE_MASK);
     if (entry->domain != MP_SIDE_HOOK || !mp_shadow_covers(entry->address))
         each->visit(entry->site & MP_SITE_MASK, entry->size, entry->address, each->data);
 }
@@ -385,32 +381,37 @@ add_block(uint32_t site, uint64_t size, uintptr_t address, void *data)
     check->live[site].blocks++;
 }
 
+/* Do the tallies of each site say what its entries add up to? */
+static const char *
+compare_with_tallies(const struct check *check)
+{
+    if (check->bad_site)
+        return "an entry has a site that does not exist";
+    for (uint32_t site = 1; site <= check->sites; site++) {
+        struct mp_totals totals;
+        mp_lanes_totals(&mp_tracer.lanes, site, &totals);
+        if (totals.live.bytes != check->live[site].bytes)
+            return "live bytes of a site differ from the sum of its entries";
+        if (totals.live.blocks != check->live[site].blocks)
+            return "live blocks of a site differ from the number of its entries";
+    }
+    return NULL;
+}
+
 bool
 mp_tracer_check(const char **why)
 {
-    if (!mp_depot_check(&mp_tracer.depot, why))
+    if (!check_tables(&mp_tracer, why))
         return false;
     struct check check = {.sites = mp_table_count(&mp_tracer.depot.sites)};
     const size_t size = (check.sites + 1) * sizeof *check.live;
-    int64_t sum = 0;
 
     *why = "no memory for the check";
     check.live = mp_mem_new(size);
     if (!check.live)
         return false;
     mp_tracer_each(add_block, &check);
-    *why = check.bad_site ? "an entry has a site that does not exist" : NULL;
-    for (uint32_t site = 1; site <= check.sites && !*why; site++) {
-        struct mp_totals totals;
-        mp_tracer_totals(site, &totals);
-        if (totals.live.bytes != check.live[site].bytes)
-            *why = "live bytes of a site differ from the sum of its entries";
-        else if (totals.live.blocks != check.live[site].blocks)
-            *why = "live blocks of a site differ from the number of its entries";
-        sum += (int64_t)totals.live.bytes;
-    }
-    if (!*why && sum != mp_tracer_live())
-        *why = "the clock differs from the sum of the tallies";
+    *why = compare_with_tallies(&check);
     mp_mem_free(check.live, size);
     return *why == NULL;
 }

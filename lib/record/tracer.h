@@ -15,38 +15,23 @@
 #ifndef MP_TRACER_H
 #define MP_TRACER_H
 
+#include <assert.h>
+
+#include "record/generation.h"
+#include "record/lanes.h"
 #include "tables/depot.h"
 #include "tables/shadow.h"
 #include "tables/side.h"
-#include "tables/tally.h"
-#include "record/thread.h"
 
-/* Who finds the call stack. Without one, all sites have the empty stack. */
-struct mp_stack_source {
-    /* Site of an allocation by the calling thread; 0 when it cannot be kept. */
-    uint32_t (*site)(struct mp_thread *self, enum mp_kind kind, uint32_t domain, size_t size);
-    /* May the calling thread write the main lane? */
-    bool (*main)(void);
-};
-
-/* The generation is 0 while nothing is traced. It changes with each trace, and when a code
- * object dies that captured stacks refer to: what threads have cached of its instructions is
- * then void. One comparison with the thread's own tells a hook both. */
 struct mp_tracer {
-    _Atomic uint32_t generation;
-    _Atomic uint32_t clears;      /* how often all entries were forgotten */
-    _Atomic uint64_t lost;        /* events that could not be recorded */
-    struct mp_clock clock;
-    struct mp_lane main_lane;
-    struct mp_lane reserve_lane;
-    struct mp_spin reserve_lock;
-    bool no_gil;                  /* the Python whose hooks record is free-threaded */
-    _Atomic int64_t slack;        /* bytes that a thread may keep from the clock */
-    struct mp_spin life;          /* taken by whoever starts, stops or clears */
+    struct mp_generation generation; /* its `now` is 0 while nothing is traced */
+    _Atomic uint32_t clears;         /* how often all entries were forgotten */
+    _Atomic uint64_t lost;           /* events that could not be recorded */
+    struct mp_lanes lanes;
+    struct mp_spin life;             /* taken by whoever starts, stops or clears */
     struct mp_side side;
-    struct mp_depot depot;        /* made by the first start, kept for ever */
+    struct mp_depot depot;           /* made by the first start, kept for ever */
     struct mp_shadow shadow;
-    struct mp_stack_source source;
     bool ready;
 };
 
@@ -74,7 +59,7 @@ void mp_tracer_clear(void);
 static inline bool
 mp_tracer_is_active(void)
 {
-    return atomic_load_explicit(&mp_tracer.generation, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&mp_tracer.generation.now, memory_order_relaxed) != 0;
 }
 
 /* ---- entering and leaving --------------------------------------------------------- */
@@ -88,9 +73,10 @@ bool mp_tracer_enter_slow(struct mp_thread *self, uint32_t before);
 static inline bool
 mp_tracer_enter(struct mp_thread *self, uint32_t before)
 {
+    assert(self == mp_thread_current && before != MP_GUARD_RECORDING);
     atomic_store_explicit(&self->guard, MP_GUARD_RECORDING, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
-    if (MP_LIKELY(atomic_load_explicit(&mp_tracer.generation, memory_order_acquire) ==
+    if (MP_LIKELY(atomic_load_explicit(&mp_tracer.generation.now, memory_order_acquire) ==
                   self->generation))
         return true;
     return mp_tracer_enter_slow(self, before);
@@ -99,6 +85,7 @@ mp_tracer_enter(struct mp_thread *self, uint32_t before)
 static inline void
 mp_tracer_leave(struct mp_thread *self, uint32_t before)
 {
+    assert(self == mp_thread_current && before != MP_GUARD_RECORDING);
     atomic_store_explicit(&self->guard, before, memory_order_release);
 }
 
@@ -106,11 +93,9 @@ mp_tracer_leave(struct mp_thread *self, uint32_t before)
 
 void mp_tracer_lose(void);
 void mp_tracer_code_died(bool main, const struct mp_entry *entry);
-bool mp_tracer_record_side(bool main, uint64_t domain, uintptr_t address, size_t size,
-                           uint32_t site); /* false: lost, and counted as such */
+bool mp_tracer_record_side(bool main, const struct mp_side_entry *entry); /* false: it is lost */
 bool mp_tracer_take_side(uint64_t domain, uintptr_t address, struct mp_entry *entry);
 void mp_tracer_put_back_side(uintptr_t address, const struct mp_entry *entry);
-void mp_tracer_count_own(uint32_t site, size_t size, bool alloc);
 
 /* Size of the blocks of a site with mp_site.small; 0 for other sites. */
 uint64_t mp_site_small_size(uint32_t site);
@@ -120,34 +105,6 @@ bool mp_word_is_entry(uint32_t word);
 
 /* Free the stale entry that the word at `address` belongs to. */
 void mp_tracer_evict(bool main, uintptr_t address);
-
-/* ---- tallies ------------------------------------------------------------------------ */
-
-static inline __attribute__((always_inline)) void
-mp_tracer_count_alloc(bool main, uint32_t site, size_t size)
-{
-    if (MP_LIKELY(main))
-        mp_tally_alloc(mp_lane_at(&mp_tracer.main_lane, site), &mp_tracer.clock, true, size);
-    else
-        mp_tracer_count_own(site, size, true);
-}
-
-static inline __attribute__((always_inline)) void
-mp_tracer_count_free(bool main, uint32_t site, size_t size)
-{
-    if (MP_LIKELY(main))
-        mp_tally_free(mp_lane_at(&mp_tracer.main_lane, site), &mp_tracer.clock, true, size);
-    else
-        mp_tracer_count_own(site, size, false);
-}
-
-/* Count an allocation and a free of the same site, which leave its live numbers as they are. */
-static inline void
-mp_tracer_count_again(bool main, uint32_t site, size_t size)
-{
-    mp_tracer_count_free(main, site, size);
-    mp_tracer_count_alloc(main, site, size);
-}
 
 /* ---- events --------------------------------------------------------------------------- */
 
@@ -189,7 +146,7 @@ mp_tracer_settle(bool main, const struct mp_entry *entry)
     if (MP_UNLIKELY(entry->word & MP_CODE))
         mp_tracer_code_died(main, entry);
     if (MP_LIKELY((entry->word & MP_SITE_MASK) != 0))
-        mp_tracer_count_free(main, entry->word & MP_SITE_MASK, entry->size);
+        mp_lanes_count_free(&mp_tracer.lanes, main, entry->word & MP_SITE_MASK, entry->size);
 }
 
 /* Slow path of mp_tracer_free: whatever is not a plain entry of two words. */
@@ -214,7 +171,7 @@ mp_tracer_free(bool main, uintptr_t address)
     }
     mp_word_store(words, 0);
     mp_word_store(words + 1, 0);
-    mp_tracer_count_free(main, word, size);
+    mp_lanes_count_free(&mp_tracer.lanes, main, word, size);
 }
 
 /* Slow path of mp_tracer_record: whatever is not a plain entry of two words in free ones. */
@@ -224,6 +181,7 @@ void mp_tracer_record_odd(bool main, uintptr_t address, size_t size, uint32_t si
 static inline __attribute__((always_inline)) void
 mp_tracer_record(bool main, uintptr_t address, size_t size, uint32_t site)
 {
+    assert(site <= mp_table_count(&mp_tracer.depot.sites));
     mp_word *words = MP_LIKELY(mp_shadow_covers(address))
                          ? mp_shadow_find(&mp_tracer.shadow, address)
                          : NULL;
@@ -232,7 +190,7 @@ mp_tracer_record(bool main, uintptr_t address, size_t size, uint32_t site)
         mp_tracer_record_odd(main, address, size, site);
         return;
     }
-    mp_tracer_count_alloc(main, site, size);
+    mp_lanes_count_alloc(&mp_tracer.lanes, main, site, size);
     mp_word_store(words, site);
     mp_word_store(words + 1, (uint32_t)size);
 }
@@ -248,6 +206,7 @@ mp_tracer_put_back(uintptr_t address, const struct mp_entry *entry)
         return;
     }
     mp_word *words = mp_shadow_find(&mp_tracer.shadow, address);
+    assert(words && entry->address == address);
     mp_word_store(words, entry->word);
     if (!(entry->word & MP_SMALL) && (entry->word & MP_SITE_MASK))
         mp_word_store(words + 1, (uint32_t)entry->size);
@@ -276,17 +235,6 @@ bool mp_tracer_mark_code(uintptr_t address);
 /* Visit every live block: site id, size in bytes, and address. Fuzzy while others record. */
 void mp_tracer_each(void (*visit)(uint32_t site, uint64_t size, uintptr_t address, void *data),
                     void *data);
-
-/* Tell the clock what the calling thread has kept from it, so that the peak's sites are those
- * of its bytes. Not in a hook. */
-void mp_tracer_tell(void);
-
-/* Bytes live now, and at most since the start; exact while all threads rest. */
-int64_t mp_tracer_live(void);
-int64_t mp_tracer_peak(void);
-
-/* Sums of a site's numbers over all lanes. */
-void mp_tracer_totals(uint32_t site, struct mp_totals *totals);
 
 /* Own memory in bytes: all tables, caches and results that are resident. */
 size_t mp_tracer_memory(void);

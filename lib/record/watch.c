@@ -1,30 +1,28 @@
 #define _GNU_SOURCE
 #include "record/watch.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "record/pulse.h"
 #include "record/tracer.h"
 
 struct mp_watch {
     struct mp_watch_options options;
-    struct mp_sample *samples; /* written by the thread, read when it is over */
+    struct mp_sample *samples; /* written by the pulse's thread, read when that is over */
     size_t count, capacity;
-    pid_t owner;
-    bool running;
-    pthread_t thread;
-    pthread_mutex_t mutex; /* guards `stopping` */
-    pthread_cond_t wake;
-    bool stopping;
+    struct mp_pulse pulse;
+    struct mp_beat beat;
 };
 
 struct mp_sample
 mp_watch_sample(const struct mp_watch_options *options)
 {
     struct timespec now;
-    int64_t bytes = options->traced ? mp_tracer_live() : mp_process_resident(0, options->metric);
+    assert(options->metric < MP_PROCESS_METRICS);
+    int64_t bytes = options->traced ? mp_lanes_live(&mp_tracer.lanes)
+                                    : mp_process_resident(0, options->metric);
     if (options->children && !options->traced)
         bytes += mp_process_descendants(0, options->metric);
     clock_gettime(CLOCK_REALTIME, &now);
@@ -46,86 +44,55 @@ take(struct mp_watch *watch)
     watch->samples[watch->count++] = mp_watch_sample(&watch->options);
 }
 
-static struct timespec
-later(const struct mp_watch *watch)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    const uint64_t nanoseconds = (uint64_t)until.tv_nsec + watch->options.interval;
-    until.tv_sec += (time_t)(nanoseconds / 1000000000u);
-    until.tv_nsec = (long)(nanoseconds % 1000000000u);
-    return until;
-}
-
-static void *
-run(void *argument)
+static uint64_t
+take_again(void *argument)
 {
     struct mp_watch *watch = argument;
-    bool is_last = false;
-    while (!is_last) {
-        const struct timespec until = later(watch);
-        int status = 0;
-        pthread_mutex_lock(&watch->mutex);
-        while (!watch->stopping && status != ETIMEDOUT)
-            status = pthread_cond_timedwait(&watch->wake, &watch->mutex, &until);
-        is_last = watch->stopping;
-        pthread_mutex_unlock(&watch->mutex);
-        take(watch);
-    }
-    return NULL;
+    take(watch);
+    return watch->options.interval;
 }
 
 int
 mp_watch_start(const struct mp_watch_options *options, struct mp_watch **result)
 {
     struct mp_watch *watch = mp_mem_new(sizeof *watch);
-    pthread_condattr_t attributes;
     if (!watch)
         return MP_NO_MEMORY;
     watch->options = *options;
     if (watch->options.interval < MP_WATCH_SHORTEST)
         watch->options.interval = MP_WATCH_SHORTEST;
-    watch->owner = getpid();
-    pthread_mutex_init(&watch->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    watch->beat = (struct mp_beat){take_again, watch, watch->options.interval, 0};
     take(watch);
-    const int error = mp_threads_start(&watch->thread, run, watch);
-    watch->running = error == 0;
-    if (error)
-        mp_watch_free(watch);
-    else
+    const int status = mp_pulse_start(&watch->pulse, &watch->beat, 1);
+    if (status == MP_OK) {
         *result = watch;
+        return MP_OK;
+    }
+    const int error = errno;
+    mp_watch_free(watch);
     errno = error;
-    return error ? MP_SYSTEM : MP_OK;
+    return status;
 }
 
+/* The last sample is the caller's, as the first one was. */
 void
 mp_watch_stop(struct mp_watch *watch)
 {
-    if (!watch->running)
-        return;
-    watch->running = false;
-    if (watch->owner != getpid())
-        return;
-    pthread_mutex_lock(&watch->mutex);
-    watch->stopping = true;
-    pthread_cond_signal(&watch->wake);
-    pthread_mutex_unlock(&watch->mutex);
-    pthread_join(watch->thread, NULL);
+    if (mp_pulse_stop(&watch->pulse))
+        take(watch);
 }
 
 size_t
 mp_watch_count(const struct mp_watch *watch)
 {
+    assert(!mp_pulse_runs(&watch->pulse));
     return watch->count;
 }
 
 struct mp_sample
 mp_watch_get(const struct mp_watch *watch, size_t i)
 {
+    assert(!mp_pulse_runs(&watch->pulse) && i < watch->count);
     return watch->samples[i];
 }
 

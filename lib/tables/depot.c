@@ -1,5 +1,6 @@
 #include "tables/depot.h"
 
+#include <assert.h>
 #include <string.h>
 
 static bool
@@ -63,6 +64,7 @@ mp_depot_stack(struct mp_depot *depot, uint32_t parent, uint32_t location)
 {
     const struct mp_stack key = {.parent = parent, .location = location};
     const uint64_t hash = mp_hash_mix((uint64_t)parent << 32 | location, 0);
+    assert(parent <= mp_table_count(&depot->stacks));
     return mp_table_intern(&depot->stacks, mp_hash_mix(hash, 0), &key);
 }
 
@@ -70,6 +72,7 @@ uint32_t
 mp_depot_site(struct mp_depot *depot, const struct mp_site *site)
 {
     uint64_t hash = mp_hash_mix(site->stack, site->domain);
+    assert(site->kind < MP_KINDS);
     hash = mp_hash_mix(hash, (uint64_t)site->kind << 16 | site->small);
     return mp_table_intern(&depot->sites, mp_hash_mix(hash, 0), site);
 }

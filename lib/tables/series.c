@@ -1,10 +1,12 @@
 #include "tables/series.h"
 
+#include <assert.h>
 #include <string.h>
 
 void
 mp_checkpoint_free(struct mp_checkpoint *checkpoint)
 {
+    assert(checkpoint->count <= checkpoint->capacity);
     mp_mem_free(checkpoint->points, checkpoint->capacity * sizeof *checkpoint->points);
     memset(checkpoint, 0, sizeof *checkpoint);
 }
@@ -20,6 +22,7 @@ thin_out(struct mp_series *series)
         else
             mp_checkpoint_free(&series->checkpoints[i]);
     }
+    assert(kept >= MP_CHECKPOINTS / 2);
     series->count = kept;
     series->thinned++;
 }
@@ -29,6 +32,7 @@ mp_series_add(struct mp_series *series, const struct mp_checkpoint *checkpoint)
 {
     if (series->count == MP_CHECKPOINTS)
         thin_out(series);
+    assert(checkpoint->count <= checkpoint->capacity);
     series->checkpoints[series->count++] = *checkpoint;
 }
 
@@ -43,6 +47,7 @@ mp_series_clear(struct mp_series *series)
 int
 mp_series_copy(const struct mp_series *series, struct mp_series *copy)
 {
+    assert(series != copy && series->count <= MP_CHECKPOINTS);
     memset(copy, 0, sizeof *copy);
     copy->thinned = series->thinned;
     for (size_t i = 0; i < series->count; i++) {
@@ -58,6 +63,29 @@ mp_series_copy(const struct mp_series *series, struct mp_series *copy)
         copy->checkpoints[copy->count++] = checkpoint;
     }
     return MP_OK;
+}
+
+static const char *
+why_broken(const struct mp_checkpoint *checkpoint)
+{
+    if (checkpoint->count > checkpoint->capacity || (checkpoint->capacity && !checkpoint->points))
+        return "a checkpoint has more points than room for them";
+    for (size_t i = 1; i < checkpoint->count; i++)
+        if (checkpoint->points[i - 1].id >= checkpoint->points[i].id)
+            return "points of a checkpoint are not in order";
+    return NULL;
+}
+
+bool
+mp_series_check(const struct mp_series *series, const char **why)
+{
+    *why = series->count > MP_CHECKPOINTS ? "there are more checkpoints than room for them" : NULL;
+    for (size_t i = 0; i < series->count && !*why; i++) {
+        *why = why_broken(&series->checkpoints[i]);
+        if (i && series->checkpoints[i - 1].time > series->checkpoints[i].time)
+            *why = "a checkpoint is earlier than the one before";
+    }
+    return *why == NULL;
 }
 
 struct mp_point

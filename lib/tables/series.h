@@ -33,13 +33,16 @@ struct mp_series {
     struct mp_checkpoint checkpoints[MP_CHECKPOINTS];
 };
 
-/* Take over a checkpoint; later than the ones before. */
+/* Take over a checkpoint; not earlier than the ones before. */
 void mp_series_add(struct mp_series *series, const struct mp_checkpoint *checkpoint);
 void mp_series_clear(struct mp_series *series);
 void mp_checkpoint_free(struct mp_checkpoint *checkpoint);
 
 /* A copy that stands alone. MP_NO_MEMORY leaves *copy empty. */
 MP_WARN_UNUSED int mp_series_copy(const struct mp_series *series, struct mp_series *copy);
+
+/* One that was recorded; a profile of unknown origin may have others. */
+bool mp_series_check(const struct mp_series *series, const char **why);
 
 /* The numbers of an id at a checkpoint; zeros when it had none. */
 struct mp_point mp_checkpoint_find(const struct mp_checkpoint *checkpoint, uint32_t id);

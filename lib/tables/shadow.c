@@ -1,6 +1,9 @@
 #include "tables/shadow.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "base/debug.h"
 
 enum { CHUNK_BYTES = (MP_CHUNK_WORDS + 1) * sizeof(mp_word) };
 
@@ -8,6 +11,7 @@ mp_word *
 mp_shadow_add(struct mp_shadow *shadow, uintptr_t address)
 {
     const uintptr_t index = address >> MP_CHUNK_SHIFT;
+    assert(mp_shadow_covers(address));
     mp_word *chunk = atomic_load(&shadow->chunks[index]);
     if (!chunk) {
         mp_word *fresh = mp_mem_new_sparse(CHUNK_BYTES);
@@ -48,6 +52,7 @@ struct walk {
 static uint32_t
 walk_words(mp_word *chunk, uint32_t i, uint32_t end, uintptr_t base, const struct walk *walk)
 {
+    assert(end <= MP_CHUNK_WORDS);
     for (; i < end; i++) {
         const uint32_t site = atomic_load_explicit(chunk + i, memory_order_acquire);
         if (!site)
@@ -101,6 +106,7 @@ void
 mp_shadow_clear(struct mp_shadow *shadow)
 {
     each_chunk(shadow, clear_chunk, NULL);
+    MP_CHECK_WHOLE(mp_shadow_check, shadow);
 }
 
 static void
@@ -118,4 +124,32 @@ mp_shadow_destroy(struct mp_shadow *shadow)
         if (atomic_load(&shadow->used[i / MP_CHUNK_GROUP]))
             atomic_store(&shadow->chunks[i], NULL);
     memset((void *)shadow->used, 0, sizeof shadow->used);
+}
+
+/* ---- check ---------------------------------------------------------------------- */
+
+static void
+check_entry(uintptr_t address, uint32_t word, uint32_t size, void *data)
+{
+    const char **why = data;
+    (void)address, (void)size;
+    if (word & ~(MP_SITE_MASK | MP_CODE | MP_SMALL))
+        *why = "an entry of the shadow table has flags that there are not";
+    else if ((word & MP_SMALL) && !(word & MP_SITE_MASK))
+        *why = "a small block has no site, which would say its size";
+}
+
+bool
+mp_shadow_check(const struct mp_shadow *shadow, const char **why)
+{
+    *why = NULL;
+    for (uintptr_t i = 0; i < MP_CHUNKS; i++) {
+        if (i % MP_CHUNK_GROUP == 0 && atomic_load(&shadow->used[i / MP_CHUNK_GROUP]))
+            i += MP_CHUNK_GROUP - 1;
+        else if (atomic_load_explicit(&shadow->chunks[i], memory_order_relaxed))
+            *why = "a chunk of the shadow table is in a group that is not used";
+    }
+    if (!*why)
+        mp_shadow_each(shadow, check_entry, (void *)why);
+    return *why == NULL;
 }

@@ -25,6 +25,8 @@
 #ifndef MP_SHADOW_H
 #define MP_SHADOW_H
 
+#include <assert.h>
+
 #include "base/mem.h"
 
 #define MP_GRANULE 16u
@@ -65,6 +67,7 @@ mp_shadow_covers(uintptr_t address)
 static inline mp_word *
 mp_shadow_find(const struct mp_shadow *shadow, uintptr_t address)
 {
+    assert(mp_shadow_covers(address));
     mp_word *chunk =
         atomic_load_explicit(&shadow->chunks[address >> MP_CHUNK_SHIFT], memory_order_acquire);
     if (MP_UNLIKELY(!chunk))
@@ -106,5 +109,8 @@ void mp_shadow_each(const struct mp_shadow *shadow,
 void mp_shadow_clear(struct mp_shadow *shadow);
 
 void mp_shadow_destroy(struct mp_shadow *shadow);
+
+/* Are the chunks found, and is what is in them entries? At rest. */
+bool mp_shadow_check(const struct mp_shadow *shadow, const char **why);
 
 #endif

@@ -1,7 +1,9 @@
 #include "tables/side.h"
 
+#include <assert.h>
 #include <string.h>
 
+#include "base/debug.h"
 #include "base/table.h"
 
 static size_t
@@ -15,6 +17,7 @@ static struct mp_side_entry *
 slot_of(const struct mp_side *side, uint64_t domain, uintptr_t address)
 {
     size_t i = home_of(side, domain, address);
+    assert(atomic_load(&side->used) < side->capacity);
     while (side->slots[i].site &&
            (side->slots[i].address != address || side->slots[i].domain != domain))
         i = (i + 1) & (side->capacity - 1);
@@ -46,6 +49,7 @@ static void
 remove_slot(struct mp_side *side, size_t gap)
 {
     const size_t mask = side->capacity - 1;
+    assert(gap <= mask && side->slots[gap].site && atomic_load(&side->used) > 0);
     for (size_t i = (gap + 1) & mask; side->slots[i].site; i = (i + 1) & mask) {
         const size_t home = home_of(side, side->slots[i].domain, side->slots[i].address);
         if (((i - home) & mask) < ((i - gap) & mask))
@@ -61,6 +65,7 @@ int
 mp_side_put(struct mp_side *side, const struct mp_side_entry *entry, struct mp_side_entry *old)
 {
     int status = MP_NO_MEMORY;
+    assert(entry->site != 0);
     mp_spin_lock(&side->lock);
     if (make_room(side)) {
         struct mp_side_entry *slot = slot_of(side, entry->domain, entry->address);
@@ -69,26 +74,43 @@ mp_side_put(struct mp_side *side, const struct mp_side_entry *entry, struct mp_s
             atomic_fetch_add(&side->used, 1);
         *slot = *entry;
         status = MP_OK;
+        MP_CHECK_WHOLE(mp_side_check, side);
     }
     mp_spin_unlock(&side->lock);
     return status;
 }
 
-bool
-mp_side_get(struct mp_side *side, uint64_t domain, uintptr_t address, bool take,
-            struct mp_side_entry *entry)
+/* The slot of an entry that is there, or NULL. */
+static struct mp_side_entry *
+find_slot(const struct mp_side *side, uint64_t domain, uintptr_t address)
 {
-    bool found = false;
+    struct mp_side_entry *slot = side->capacity ? slot_of(side, domain, address) : NULL;
+    return slot && slot->site ? slot : NULL;
+}
+
+bool
+mp_side_find(struct mp_side *side, uint64_t domain, uintptr_t address, struct mp_side_entry *entry)
+{
     mp_spin_lock(&side->lock);
-    if (side->capacity) {
-        struct mp_side_entry *slot = slot_of(side, domain, address);
-        found = slot->site != 0;
+    const struct mp_side_entry *slot = find_slot(side, domain, address);
+    if (slot)
         *entry = *slot;
-        if (found && take)
-            remove_slot(side, (size_t)(slot - side->slots));
+    mp_spin_unlock(&side->lock);
+    return slot != NULL;
+}
+
+bool
+mp_side_take(struct mp_side *side, uint64_t domain, uintptr_t address, struct mp_side_entry *entry)
+{
+    mp_spin_lock(&side->lock);
+    const struct mp_side_entry *slot = find_slot(side, domain, address);
+    if (slot) {
+        *entry = *slot;
+        remove_slot(side, (size_t)(slot - side->slots));
+        MP_CHECK_WHOLE(mp_side_check, side);
     }
     mp_spin_unlock(&side->lock);
-    return found;
+    return slot != NULL;
 }
 
 void
@@ -111,4 +133,26 @@ mp_side_clear(struct mp_side *side)
     side->capacity = 0;
     atomic_store(&side->used, 0);
     mp_spin_unlock(&side->lock);
+}
+
+bool
+mp_side_check(const struct mp_side *side, const char **why)
+{
+    const size_t capacity = side->capacity;
+    size_t used = 0;
+    *why = NULL;
+    if ((capacity == 0) != (side->slots == NULL) || (capacity & (capacity - 1)))
+        *why = "the side table's capacity is no power of two";
+    for (size_t i = 0; i < capacity && !*why; i++)
+        used += side->slots[i].site != 0;
+    if (!*why && used != atomic_load(&side->used))
+        *why = "the side table has another number of entries than it says";
+    else if (!*why && capacity && used >= capacity)
+        *why = "the side table is full";
+    for (size_t i = 0; i < capacity && !*why; i++) {
+        const struct mp_side_entry *entry = &side->slots[i];
+        if (entry->site && slot_of(side, entry->domain, entry->address) != entry)
+            *why = "an entry of the side table cannot be found";
+    }
+    return *why == NULL;
 }

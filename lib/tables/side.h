@@ -5,7 +5,7 @@
  *   other domains    blocks of memprof_track, which may lie within a traced block
  *                    and carry the same address in several domains
  *
- * A small open-addressing table under one spin lock (rank 2 in thread.h). Thread
+ * A small open-addressing table under one spin lock. Thread
  * rule: any thread, any time.
  */
 #ifndef MP_SIDE_H
@@ -34,11 +34,13 @@ struct mp_side {
 MP_WARN_UNUSED int mp_side_put(struct mp_side *side, const struct mp_side_entry *entry,
                                struct mp_side_entry *old);
 
-/* Look up, and remove when `take`. False when there is no such entry. */
-bool mp_side_get(struct mp_side *side, uint64_t domain, uintptr_t address, bool take,
-                 struct mp_side_entry *entry);
+/* Look an entry up, or take it out. False when there is none. */
+bool mp_side_find(struct mp_side *side, uint64_t domain, uintptr_t address,
+                  struct mp_side_entry *entry);
+bool mp_side_take(struct mp_side *side, uint64_t domain, uintptr_t address,
+                  struct mp_side_entry *entry);
 
-/* True when the table may have entries: a cheap test before mp_side_get. */
+/* True when the table may have entries: a cheap test before mp_side_take. */
 static inline bool
 mp_side_any(const struct mp_side *side)
 {
@@ -50,5 +52,8 @@ void mp_side_each(struct mp_side *side, void (*visit)(const struct mp_side_entry
                   void *data);
 
 void mp_side_clear(struct mp_side *side);
+
+/* While nobody changes it. */
+bool mp_side_check(const struct mp_side *side, const char **why);
 
 #endif

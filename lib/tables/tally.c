@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/debug.h"
+
 _Static_assert(sizeof(struct mp_tally) == 64, "a tally fits a cache line");
 
 enum { CHUNK_BYTES = MP_LANE_CHUNK * sizeof(struct mp_tally) };
@@ -46,6 +48,41 @@ mp_lane_sum(const struct mp_lane *lane, const struct mp_clock *clock, uint32_t s
     totals->total.blocks += blocks;
 }
 
+/* ---- whole lanes ------------------------------------------------------------------------ */
+
+int64_t
+mp_lane_live(const struct mp_lane *lane)
+{
+    uint64_t live = 0;
+    for (unsigned i = 0; i < MP_LANE_CHUNKS; i++) {
+        const struct mp_tally *chunk = atomic_load(&lane->chunks[i]);
+        for (unsigned k = 0; chunk && k < MP_LANE_CHUNK; k++)
+            live += mp_counter_get(&chunk[k].allocated_bytes) -
+                    mp_counter_get(&chunk[k].freed_bytes);
+    }
+    return (int64_t)live;
+}
+
+static bool
+is_broken(const struct mp_tally *tally)
+{
+    return (mp_counter_get(&tally->allocated_bytes) && !mp_counter_get(&tally->allocated_blocks)) ||
+           (mp_counter_get(&tally->freed_bytes) && !mp_counter_get(&tally->freed_blocks));
+}
+
+bool
+mp_lane_check(const struct mp_lane *lane, const char **why)
+{
+    *why = NULL;
+    for (unsigned i = 0; i < MP_LANE_CHUNKS; i++) {
+        const struct mp_tally *chunk = atomic_load(&lane->chunks[i]);
+        for (unsigned k = 0; chunk && k < MP_LANE_CHUNK; k++)
+            if (is_broken(&chunk[k]))
+                *why = "a tally has bytes without blocks";
+    }
+    return *why == NULL;
+}
+
 void
 mp_lane_clear(struct mp_lane *lane)
 {
@@ -54,6 +91,7 @@ mp_lane_clear(struct mp_lane *lane)
         if (chunk)
             memset(chunk, 0, CHUNK_BYTES);
     }
+    MP_CHECK_WHOLE(mp_lane_check, lane);
 }
 
 void

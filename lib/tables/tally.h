@@ -17,7 +17,7 @@
  * first free after that clears it and advances the epoch: from then on the
  * copies describe that maximum. All of it needs events in one order: threads
  * without the GIL may be off by the events under way at the moment of the peak,
- * and by what they have not told the clock yet (mp_tracer.slack).
+ * and by what they have not told the clock yet (slack of lanes.h).
  *
  * Invariant: at rest, live = allocated - freed equals the sum over the entries
  * of the shadow and side tables, for each site.
@@ -208,6 +208,12 @@ mp_tally_free(struct mp_tally *tally, struct mp_clock *clock, bool main, size_t 
 /* Add a lane's numbers for a site to *totals. Any thread; exact when the lane rests. */
 void mp_lane_sum(const struct mp_lane *lane, const struct mp_clock *clock, uint32_t site,
                  struct mp_totals *totals);
+
+/* Of a lane at rest, whose live numbers may be below 0. */
+bool mp_lane_check(const struct mp_lane *lane, const char **why);
+
+/* Bytes live in a lane, all sites together. */
+int64_t mp_lane_live(const struct mp_lane *lane);
 
 /* Forget all numbers. The hooks must be quiet. */
 void mp_lane_clear(struct mp_lane *lane);

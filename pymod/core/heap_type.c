@@ -440,7 +440,7 @@ sum_stacks(struct sum *sums, uint32_t stacks)
         struct mp_totals totals;
         if (!found || found->stack > stacks)
             continue;
-        mp_tracer_totals(site, &totals);
+        mp_lanes_totals(&mp_tracer.lanes, site, &totals);
         sums[found->stack].bytes += totals.live.bytes;
         sums[found->stack].count += totals.live.blocks;
     }

@@ -7,6 +7,7 @@
 #include "py/alloc/chain.h"
 #include "py/alloc/ending.h"
 #include "py/cpython/verify.h"
+#include "py/stack/cache.h"
 #include "record/tracer.h"
 
 static const struct memprof_capsule capsule = {
@@ -46,6 +47,10 @@ core_exec(PyObject *module)
 {
     if (refuse_strange_interpreter())
         return -1;
+    if (mp_cache_extend() != MP_OK) {
+        PyErr_SetString(PyExc_ImportError, "memprof was used from C before it was imported");
+        return -1;
+    }
     if (mp_ending_is_over() && mp_tracer_is_active()) {
         memprof_stop();
         mp_chain_remove();

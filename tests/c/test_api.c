@@ -3,6 +3,7 @@
 
 #include <memprof/memprof.h>
 #include "make_snapshot.h"
+#include "record/source.h"
 #include "record/tracer.h"
 
 static int
@@ -10,7 +11,7 @@ start(void **state)
 {
     (void)state;
     mp_mem_fail_nth(0);
-    mp_tracer.source = (struct mp_stack_source){NULL, NULL};
+    mp_source_set(NULL);
     memprof_stop();
     return memprof_start();
 }
@@ -178,6 +179,14 @@ site_of_line(struct mp_thread *self, enum mp_kind kind, uint32_t domain, size_t 
     return mp_tracer_site(&site);
 }
 
+static bool
+main_is_elsewhere(void)
+{
+    return false;
+}
+
+static const struct mp_stack_source lines = {site_of_line, main_is_elsewhere};
+
 static void
 assert_line(const char *frame, uint64_t bytes)
 {
@@ -191,7 +200,7 @@ static void
 moved_block_keeps_its_call_stack(void **state)
 {
     (void)state;
-    mp_tracer.source.site = site_of_line;
+    assert_null(mp_source_set(&lines));
     line = 10;
     track(1, 64, 100);
     line = 20;

@@ -143,7 +143,7 @@ tracked_blocks_keep_their_domain(void **state)
     (void)state;
     const struct mp_site key = {.stack = stack_of(1), .kind = MP_TRACKED, .domain = UINT32_MAX};
     const uint32_t site = mp_tracer_site(&key);
-    assert_true(mp_tracer_record_side(false, 5, BASE, 1000, site));
+    assert_true(mp_tracer_record_side(false, &(struct mp_side_entry){5, BASE, 1000, site}));
     struct mp_snapshot *snapshot = freeze(false);
     assert_int_equal(snapshot->count, 1);
     assert_int_equal(snapshot->rows[0].domain, UINT32_MAX);
@@ -208,7 +208,8 @@ heap_is_split_by_kind_and_size(void **state)
     record(5, stack_of(1), MP_RAW, 10);
     record(6, stack_of(1), MP_OBJ, 100);
     release(6);
-    mp_tracer_record_side(true, 5, BASE, 7777, site_of(0, MP_TRACKED, 7777));
+    const uint32_t tracked = site_of(0, MP_TRACKED, 7777);
+    mp_tracer_record_side(true, &(struct mp_side_entry){5, BASE, 7777, tracked});
     assert_int_equal(mp_freeze_split_heap(&facts), 10);
     assert_int_equal(facts.traced_small, 513);
     assert_int_equal(facts.traced_c_heap, 513 + ((int64_t)5 << 30) + 10);

@@ -317,6 +317,43 @@ file_has_no_more_checkpoints_than_a_series(void **state)
     assert_int_equal(parse_checkpoints(MP_CHECKPOINTS + 1), MP_CORRUPT);
 }
 
+/* ---- check -------------------------------------------------------------------------------- */
+
+static void
+assert_broken(const struct mp_series *series, const char *word)
+{
+    const char *why = "";
+    assert_false(mp_series_check(series, &why));
+    assert_non_null(strstr(why, word));
+}
+
+static void
+check_names_what_is_broken(void **state)
+{
+    (void)state;
+    const char *why = "";
+    struct mp_series series = series_of(MP_CHECKPOINTS + 5);
+    struct mp_checkpoint *last = &series.checkpoints[series.count - 1];
+    assert_true(mp_series_check(&series, &why));
+    assert_null(why);
+    const uint64_t time = last->time;
+    last->time = 1;
+    assert_broken(&series, "earlier");
+    last->time = time;
+    last->points[0].id = last->points[1].id;
+    assert_broken(&series, "order");
+    last->points[0].id = 3;
+    last->count = last->capacity + 1;
+    assert_broken(&series, "points");
+    last->count = 2;
+    const size_t count = series.count;
+    series.count = MP_CHECKPOINTS + 1;
+    assert_broken(&series, "room");
+    series.count = count;
+    assert_true(mp_series_check(&series, &why));
+    mp_series_clear(&series);
+}
+
 int
 main(void)
 {
@@ -334,6 +371,7 @@ main(void)
         cmocka_unit_test(extreme_ids_are_found),
         cmocka_unit_test(snapshot_has_stacks_where_the_timeline_has_sites),
         cmocka_unit_test(file_has_no_more_checkpoints_than_a_series),
+        cmocka_unit_test(check_names_what_is_broken),
     };
     return RUN_TESTS(tests);
 }

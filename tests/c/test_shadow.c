@@ -325,6 +325,39 @@ threads_that_add_the_same_chunks_share_them(void **state)
     pthread_barrier_destroy(&start);
 }
 
+/* ---- check ---------------------------------------------------------------------------- */
+
+static void
+assert_broken(const char *word)
+{
+    const char *why = "";
+    assert_false(mp_shadow_check(&shadow, &why));
+    assert_non_null(strstr(why, word));
+}
+
+static void
+check_names_what_is_broken(void **state)
+{
+    (void)state;
+    const char *why = "";
+    assert_true(mp_shadow_check(&shadow, &why));
+    put(CHUNK, 5, 100);
+    put(CHUNK + 32, 6 | MP_CODE, 0x80000000u); /* a size may be any number */
+    put(CHUNK + 64, 7 | MP_SMALL, 0);
+    put(CHUNK + 80, MP_CODE, 0); /* it was not traced */
+    assert_true(mp_shadow_check(&shadow, &why));
+    assert_null(why);
+    put(CHUNK + 112, 0x20000000u | 5, 100);
+    assert_broken("flags");
+    put(CHUNK + 112, MP_SMALL, 0);
+    assert_broken("no site");
+    put(CHUNK + 112, 8, 100);
+    assert_true(mp_shadow_check(&shadow, &why));
+    shadow.used[0] = false; /* walks would pass it over */
+    assert_broken("group");
+    shadow.used[0] = true;
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 
 int
@@ -344,6 +377,7 @@ main(void)
         TEST(destroyed_table_is_empty_and_usable),
         TEST(reach_without_memory_returns_null_and_works_later),
         TEST(threads_that_add_the_same_chunks_share_them),
+        TEST(check_names_what_is_broken),
     };
     return RUN_TESTS(tests);
 }

@@ -30,7 +30,7 @@ static bool
 has(struct mp_side *side, uint64_t domain, uintptr_t address, uint64_t size, uint32_t site)
 {
     struct mp_side_entry found;
-    return mp_side_get(side, domain, address, false, &found) && found.domain == domain &&
+    return mp_side_find(side, domain, address, &found) && found.domain == domain &&
            found.address == address && found.size == size && found.site == site;
 }
 
@@ -53,8 +53,8 @@ empty_table_has_nothing(void **state)
     struct mp_side side = {0};
     struct mp_side_entry entry, sum = {0};
     assert_false(mp_side_any(&side));
-    assert_false(mp_side_get(&side, MP_SIDE_HOOK, 0, false, &entry));
-    assert_false(mp_side_get(&side, MP_SIDE_HOOK, 0, true, &entry));
+    assert_false(mp_side_find(&side, MP_SIDE_HOOK, 0, &entry));
+    assert_false(mp_side_take(&side, MP_SIDE_HOOK, 0, &entry));
     mp_side_each(&side, count_entry, &sum);
     assert_int_equal(sum.domain, 0);
     mp_side_clear(&side);
@@ -69,9 +69,9 @@ entry_is_found_until_it_is_taken(void **state)
     assert_int_equal(put(&side, MP_SIDE_HOOK, 9, (uint64_t)5 << 30, 3 | 0x80000000u).site, 0);
     assert_true(mp_side_any(&side));
     assert_true(has(&side, MP_SIDE_HOOK, 9, (uint64_t)5 << 30, 3 | 0x80000000u));
-    assert_true(mp_side_get(&side, MP_SIDE_HOOK, 9, true, &entry));
+    assert_true(mp_side_take(&side, MP_SIDE_HOOK, 9, &entry));
     assert_int_equal(entry.size, (uint64_t)5 << 30);
-    assert_false(mp_side_get(&side, MP_SIDE_HOOK, 9, true, &entry));
+    assert_false(mp_side_take(&side, MP_SIDE_HOOK, 9, &entry));
     assert_false(mp_side_any(&side));
     mp_side_clear(&side);
 }
@@ -84,9 +84,9 @@ same_address_in_several_domains_is_several_entries(void **state)
     struct mp_side_entry entry;
     for (uint32_t d = 0; d < DOMAINS; d++)
         assert_int_equal(put(&side, domains[d], 64, d + 100, d + 1).site, 0);
-    assert_true(mp_side_get(&side, 0, 64, true, &entry));
+    assert_true(mp_side_take(&side, 0, 64, &entry));
     assert_true(has(&side, MP_SIDE_HOOK, 64, 100, 1));
-    assert_false(mp_side_get(&side, 0, 64, false, &entry));
+    assert_false(mp_side_find(&side, 0, 64, &entry));
     assert_true(has(&side, 7, 64, 102, 3));
     mp_side_clear(&side);
 }
@@ -175,7 +175,7 @@ step(struct mp_side *side, struct model *model, uint32_t key, uint32_t puts_in_t
     }
     struct mp_side_entry entry;
     const bool take = next_random(4) != 0;
-    assert_int_equal(mp_side_get(side, domain, address_of(key), take, &entry),
+    assert_int_equal((take ? mp_side_take : mp_side_find)(side, domain, address_of(key), &entry),
                      model->site[key] != 0);
     if (model->site[key])
         assert_true(entry.site == model->site[key] && entry.size == model->size[key]);
@@ -195,7 +195,7 @@ compare(struct mp_side *side, const struct model *model)
         if (entry.site)
             assert_true(has(side, entry.domain, entry.address, entry.size, entry.site));
         else
-            assert_false(mp_side_get(side, entry.domain, entry.address, false, &entry));
+            assert_false(mp_side_find(side, entry.domain, entry.address, &entry));
     }
     mp_side_each(side, count_entry, &sum);
     assert_true(sum.domain == wanted.domain && sum.address == wanted.address);
@@ -266,7 +266,7 @@ block_that_cannot_be_put_back_is_lost_and_counts_as_freed(void **state)
     mp_mem_fail_nth(0);
     assert_int_equal(mp_tracer.lost, 1);
     assert_true(mp_tracer_check(&why));
-    assert_int_equal(mp_clock_now(&mp_tracer.clock), 12800);
+    assert_int_equal(mp_clock_now(&mp_tracer.lanes.clock), 12800);
 }
 
 /* ---- threads -------------------------------------------------------------------------------- */
@@ -287,10 +287,10 @@ use_own_and_common_keys(void *data)
         struct mp_side_entry got;
         worker->wrong += mp_side_put(worker->side, &own, &got) != MP_OK || got.site;
         worker->wrong += mp_side_put(worker->side, &common, &got) != MP_OK;
-        mp_side_get(worker->side, 99, (i + 7) % 50, true, &got);
+        mp_side_take(worker->side, 99, (i + 7) % 50, &got);
         worker->wrong += !has(worker->side, worker->number, i, i, i);
         if (i % 2)
-            worker->wrong += !mp_side_get(worker->side, worker->number, i, true, &got);
+            worker->wrong += !mp_side_take(worker->side, worker->number, i, &got);
     }
     return NULL;
 }
@@ -313,11 +313,48 @@ threads_do_not_disturb_each_other(void **state)
         assert_int_equal(workers[t].wrong, 0);
     }
     for (uintptr_t i = 0; i < 50; i++)
-        mp_side_get(&side, 99, i, true, &entry);
+        mp_side_take(&side, 99, i, &entry);
     assert_int_equal(side.used, THREADS * 2000);
     for (uint32_t t = 0; t < THREADS; t++)
         for (uint32_t i = 1; i <= 4000; i++)
             assert_int_equal(has(&side, t, i, i, i), i % 2 == 0);
+    mp_side_clear(&side);
+}
+
+/* ---- check -------------------------------------------------------------------------------- */
+
+static void
+assert_broken(const struct mp_side *side, const char *word)
+{
+    const char *why = "";
+    assert_false(mp_side_check(side, &why));
+    assert_non_null(strstr(why, word));
+}
+
+static void
+check_names_what_is_broken(void **state)
+{
+    (void)state;
+    struct mp_side side = {0};
+    const char *why = "";
+    assert_true(mp_side_check(&side, &why));
+    assert_null(why);
+    for (uint32_t i = 1; i <= 100; i++)
+        put(&side, MP_SIDE_HOOK, i * 16, 5, i);
+    assert_true(mp_side_check(&side, &why));
+    side.capacity -= 1;
+    assert_broken(&side, "power of two");
+    side.capacity += 1;
+    side.used -= 1;
+    assert_broken(&side, "number of entries");
+    side.used += 1;
+    size_t i = 0;
+    while (!side.slots[i].site)
+        i++;
+    side.slots[i].address += 1; /* it would lie elsewhere */
+    assert_broken(&side, "cannot be found");
+    side.slots[i].address -= 1;
+    assert_true(mp_side_check(&side, &why));
     mp_side_clear(&side);
 }
 
@@ -336,6 +373,7 @@ main(void)
         cmocka_unit_test(put_without_memory_changes_nothing),
         cmocka_unit_test(block_that_cannot_be_put_back_is_lost_and_counts_as_freed),
         cmocka_unit_test(threads_do_not_disturb_each_other),
+        cmocka_unit_test(check_names_what_is_broken),
     };
     return RUN_TESTS(tests);
 }

@@ -326,6 +326,37 @@ threads_that_add_the_same_tally_share_it(void **state)
         assert_true(tallies[0][i % 200] && tallies[i / 200][i % 200] == tallies[0][i % 200]);
 }
 
+/* ---- whole lanes -------------------------------------------------------------------------- */
+
+static void
+live_of_a_lane_is_that_of_all_its_sites(void **state)
+{
+    (void)state;
+    assert_int_equal(mp_lane_live(&lanes[0]), 0);
+    mp_tally_add(mp_lane_reach(&lanes[0], 1), &the_clock, 100);
+    mp_tally_add(mp_lane_reach(&lanes[0], LAST_SITE), &the_clock, 50);
+    mp_tally_remove(mp_lane_reach(&lanes[0], 1), &the_clock, 30);
+    assert_int_equal(mp_lane_live(&lanes[0]), 120);
+    mp_tally_remove(mp_lane_reach(&lanes[0], 7), &the_clock, 1000); /* of another lane */
+    assert_int_equal(mp_lane_live(&lanes[0]), -880);
+    const char *why = "";
+    assert_true(mp_lane_check(&lanes[0], &why));
+    assert_null(why);
+}
+
+static void
+check_names_what_is_broken(void **state)
+{
+    (void)state;
+    const char *why = "";
+    struct mp_tally *tally = mp_lane_reach(&lanes[0], LAST_SITE);
+    mp_tally_add(tally, &the_clock, 0); /* a block of no bytes is one */
+    assert_true(mp_lane_check(&lanes[0], &why));
+    tally->freed_bytes = 5;
+    assert_false(mp_lane_check(&lanes[0], &why));
+    assert_non_null(strstr(why, "without blocks"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -344,6 +375,8 @@ main(void)
         TEST(peak_of_random_events_matches_a_model),
         TEST(peak_of_random_events_in_two_lanes_matches_a_model),
         TEST(threads_that_add_the_same_tally_share_it),
+        TEST(live_of_a_lane_is_that_of_all_its_sites),
+        TEST(check_names_what_is_broken),
     };
     return RUN_TESTS(tests);
 }

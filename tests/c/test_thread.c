@@ -25,7 +25,91 @@ in_child(int (*body)(void))
     return WEXITSTATUS(status);
 }
 
-/* ---- these two come first: nothing is attached yet -------------------- */
+/* ---- these come first: nothing is attached yet -------------------- */
+
+/* A room above that keeps a number of each thread. */
+struct large {
+    struct mp_thread thread;
+    uint64_t own[1000];
+};
+
+static uint32_t flushed_at;
+static uintptr_t forgotten;
+
+static void
+flush_large(struct mp_thread *self)
+{
+    flushed_at = self->generation;
+}
+
+static void
+forget_large(struct mp_thread *self, uintptr_t begin, uintptr_t end)
+{
+    forgotten = self->generation + end - begin;
+}
+
+static void
+end_large(struct mp_thread *self)
+{
+    ((struct large *)self)->own[999] = 0;
+}
+
+static const struct mp_thread_extension extension = {
+    .size = sizeof(struct large),
+    .flush = flush_large,
+    .forget = forget_large,
+    .end = end_large,
+};
+
+/* As in a program without Python. */
+static int
+live_without_extension(void)
+{
+    if (mp_thread_size() != sizeof(struct mp_thread))
+        return 1;
+    struct mp_thread *self = mp_thread_self();
+    mp_thread_flush(self, 5);
+    mp_thread_forget(self, 6, 1, 2);
+    if (self->generation != 6)
+        return 2;
+    return mp_thread_extend(&extension) == MP_BAD_ARGUMENT &&
+                   mp_thread_size() == sizeof(struct mp_thread)
+               ? 0
+               : 3; /* there is a small block already */
+}
+
+static void
+block_alone_is_small_and_stays_small(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(live_without_extension), 0);
+}
+
+static void
+extension_is_made_once_before_the_first_block(void **state)
+{
+    (void)state;
+    struct mp_thread_extension another = extension;
+    assert_null(mp_thread_first());
+    assert_int_equal(mp_thread_extend(&extension), MP_OK);
+    assert_int_equal(mp_thread_extend(&extension), MP_OK);
+    assert_int_equal(mp_thread_extend(&another), MP_BAD_ARGUMENT);
+    assert_int_equal(mp_thread_size(), sizeof(struct large));
+}
+
+static void
+caches_of_the_extension_are_emptied_by_it(void **state)
+{
+    (void)state;
+    struct large *self = (struct large *)mp_thread_self();
+    self->own[999] = 7; /* it is there */
+    mp_thread_flush(&self->thread, 40);
+    assert_int_equal(flushed_at, 40);
+    mp_thread_forget(&self->thread, 41, 4096, 4196);
+    assert_int_equal(forgotten, 41 + 100);
+    assert_int_equal(self->thread.generation, 41);
+    assert_int_equal(mp_thread_extend(&extension), MP_OK); /* too late for another only */
+}
 
 /* With no thread-specific key left, every key belongs to somebody else. */
 static int
@@ -221,11 +305,6 @@ quiesce_gives_up_on_a_straggler(void **state)
 
 static struct guest witness;
 
-static void
-set_up_nothing(void)
-{
-}
-
 static int
 take_over_blocks(void)
 {
@@ -236,7 +315,7 @@ take_over_blocks(void)
     const struct mp_thread *free_block = witness.self;
     if (free_block->in_use || free_block->guard)
         return 2;
-    if (free_block->idle || free_block->stack_end || free_block->chained || free_block->fresh)
+    if (free_block->idle || ((const struct large *)free_block)->own[999])
         return 4; /* what the next thread must not take for its own */
     const size_t before = mp_mem_mapped();
     mp_thread_current = NULL; /* as another thread would begin */
@@ -251,108 +330,51 @@ blocks_of_other_threads_are_free_in_a_forked_child(void **state)
     assert_non_null(mp_thread_self());
     enter(&witness, 1, MP_GUARD_RECORDING, visit);
     witness.self->idle = MP_GUARD_METERED;
-    witness.self->stack_end = witness.self->fresh = 4096;
-    witness.self->chained = set_up_nothing;
+    ((struct large *)witness.self)->own[999] = 4096;
     const int answer = in_child(take_over_blocks);
     witness.self->idle = MP_GUARD_FREE;
-    witness.self->chained = NULL;
     const bool kept = witness.self->in_use && witness.self->guard == 1;
     leave(&witness, 1);
     assert_int_equal(answer, 0);
     assert_true(kept); /* the parent's are untouched */
 }
 
-/* ---- scratch -------------------- */
+/* ---- check -------------------- */
 
 static void
-scratch_grows_and_keeps_its_contents(void **state)
+check_names_what_is_wrong_with_a_free_block(void **state)
 {
     (void)state;
-    static struct mp_thread block;
-    for (size_t count = 1; count <= 100000; count *= 3) {
-        assert_true(mp_thread_reserve_frames(&block, count));
-        assert_true(mp_thread_reserve_text(&block, count));
-        assert_true(block.frame_capacity >= count && block.text_capacity >= count);
-        block.frames[count - 1].code = count;
-        block.text[count - 1] = (char)count;
-        for (size_t old = 1; old <= count; old *= 3) {
-            assert_int_equal(block.frames[old - 1].code, old);
-            assert_int_equal(block.text[old - 1], (char)old);
-        }
-    }
-    mp_mem_free(block.frames, block.frame_capacity * sizeof *block.frames);
-    mp_mem_free(block.text, block.text_capacity);
-}
-
-static void
-scratch_asks_for_memory_only_to_grow_and_without_it_stays(void **state)
-{
-    (void)state;
-    static struct mp_thread block;
-    for (size_t count = 0; count <= 10000; count += 10000) { /* the first, and a larger one */
-        const struct mp_thread before = block;
-        mp_mem_fail_nth(1);
-        assert_false(mp_thread_reserve_frames(&block, count + 1));
-        mp_mem_fail_nth(1);
-        assert_false(mp_thread_reserve_text(&block, count + 1));
-        assert_ptr_equal(block.frames, before.frames);
-        assert_ptr_equal(block.text, before.text);
-        assert_int_equal(block.frame_capacity, before.frame_capacity);
-        assert_int_equal(block.text_capacity, before.text_capacity);
-        assert_true(mp_thread_reserve_frames(&block, count + 1));
-        assert_true(mp_thread_reserve_text(&block, count + 1));
-        mp_mem_fail_nth(1);
-        assert_true(mp_thread_reserve_frames(&block, block.frame_capacity));
-        assert_true(mp_thread_reserve_text(&block, block.text_capacity));
-        mp_mem_fail_nth(0);
-    }
-    mp_mem_free(block.frames, block.frame_capacity * sizeof *block.frames);
-    mp_mem_free(block.text, block.text_capacity);
-}
-
-/* ---- spin lock -------------------- */
-
-static struct mp_spin lock;
-static long counter; /* plain: the lock is all that protects it */
-
-static void *
-count_under_lock(void *data)
-{
-    for (int i = 0; i < 20000; i++) {
-        mp_spin_lock(&lock);
-        counter++;
-        mp_spin_unlock(&lock);
-    }
-    return data;
-}
-
-static void
-spin_lock_lets_one_thread_in(void **state)
-{
-    (void)state;
-    pthread_t threads[THREADS];
-    for (int t = 0; t < THREADS; t++)
-        assert_int_equal(pthread_create(&threads[t], NULL, count_under_lock, NULL), 0);
-    for (int t = 0; t < THREADS; t++)
-        pthread_join(threads[t], NULL);
-    assert_int_equal(counter, THREADS * 20000);
+    const char *why = "";
+    struct mp_thread last = {0}, first = {.in_use = true, .guard = MP_GUARD_BELOW, .next = &last};
+    assert_true(mp_thread_check(mp_thread_first(), &why));
+    assert_null(why);
+    assert_true(mp_thread_check(&first, &why));
+    last.guard = MP_GUARD_RECORDING;
+    assert_false(mp_thread_check(&first, &why));
+    assert_non_null(strstr(why, "in a hook"));
+    last.guard = MP_GUARD_FREE;
+    last.idle = MP_GUARD_METERED;
+    assert_false(mp_thread_check(&first, &why));
+    assert_non_null(strstr(why, "meter"));
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(block_alone_is_small_and_stays_small),
+        cmocka_unit_test(extension_is_made_once_before_the_first_block),
         cmocka_unit_test(attach_without_a_free_key_leaves_the_keys_of_others_alone),
         cmocka_unit_test(attach_without_memory_returns_null_and_works_later),
+        cmocka_unit_test(caches_of_the_extension_are_emptied_by_it),
         cmocka_unit_test(each_living_thread_has_a_block_of_its_own),
         cmocka_unit_test(block_of_an_ended_thread_is_quiet_and_serves_the_next),
         cmocka_unit_test(hook_called_as_the_thread_ends_leaves_its_block_free),
         cmocka_unit_test(quiesce_waits_for_a_hook_in_flight),
         cmocka_unit_test(quiesce_gives_up_on_a_straggler),
         cmocka_unit_test(blocks_of_other_threads_are_free_in_a_forked_child),
-        cmocka_unit_test(scratch_grows_and_keeps_its_contents),
-        cmocka_unit_test(scratch_asks_for_memory_only_to_grow_and_without_it_stays),
-        cmocka_unit_test(spin_lock_lets_one_thread_in),
+        cmocka_unit_test(check_names_what_is_wrong_with_a_free_block),
     };
     return RUN_TESTS(tests);
 }

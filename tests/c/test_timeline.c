@@ -207,9 +207,9 @@ checkpoint_has_no_numbers_below_zero(void **state)
 {
     (void)state;
     const uint32_t site = site_of(5);
-    mp_tracer_count_free(false, site, 100);
+    mp_lanes_count_free(&mp_tracer.lanes, false, site, 100);
     mp_timeline_take();
-    mp_tracer_count_alloc(true, site, 100);
+    mp_lanes_count_alloc(&mp_tracer.lanes, true, site, 100);
     assert_int_equal(mp_timeline_series()->count, 1);
     assert_int_equal(mp_timeline_series()->checkpoints[0].count, 0);
 }

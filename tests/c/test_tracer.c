@@ -24,8 +24,8 @@ start_afresh(void **state __attribute__((unused)))
     mp_mem_fail_nth(0);
     mp_tracer_stop();
     mp_shadow_destroy(&mp_tracer.shadow);
-    mp_lane_destroy(&mp_tracer.main_lane);
-    mp_lane_destroy(&mp_tracer.reserve_lane);
+    mp_lane_destroy(&mp_tracer.lanes.main);
+    mp_lane_destroy(&mp_tracer.lanes.reserve);
     for (struct mp_thread *thread = mp_thread_first(); thread; thread = thread->next)
         if (thread->lane)
             mp_lane_destroy(thread->lane);
@@ -61,7 +61,7 @@ assert_live(uint64_t bytes)
     const char *why;
     if (!mp_tracer_check(&why))
         fail_msg("%s", why);
-    assert_int_equal(mp_clock_now(&mp_tracer.clock), bytes);
+    assert_int_equal(mp_clock_now(&mp_tracer.lanes.clock), bytes);
 }
 
 CASE(start_without_memory_fails_and_works_later)
@@ -83,33 +83,61 @@ CASE(stop_and_clear_forget_live_entries)
         mp_tracer_activate();
         stop ? mp_tracer_stop() : mp_tracer_clear();
         assert_live(0);
-        assert_int_equal(mp_tracer.clock.peak, 0);
+        assert_int_equal(mp_tracer.lanes.clock.peak, 0);
         assert_int_equal(mp_tracer_enter(mp_thread_self(), MP_GUARD_QUIET), !stop);
         assert_int_equal(mp_thread_self()->guard, stop ? MP_GUARD_QUIET : MP_GUARD_RECORDING);
     }
 }
 
-/* Does a hook find its thread's caches empty? Fills them. */
-static bool
-caches_are_void(void)
+/* A thread with a cache of two instructions. */
+struct caching {
+    struct mp_thread thread;
+    uintptr_t first, second;
+};
+
+static void
+flush(struct mp_thread *self)
 {
-    struct mp_thread *self = mp_thread_self();
-    assert_true(mp_tracer_enter(self, MP_GUARD_FREE));
-    static uint64_t salt;
-    const bool is_void = self->salt != salt && self->locations[5].location == 0;
-    salt = self->salt;
-    self->locations[5].location = 1;
-    self->locations[5].ip = BASE + 50; /* in the first of the code objects below */
-    mp_tracer_leave(self, MP_GUARD_FREE);
+    ((struct caching *)self)->first = ((struct caching *)self)->second = 0;
+}
+
+static void
+forget(struct mp_thread *self, uintptr_t begin, uintptr_t end)
+{
+    struct caching *caching = (struct caching *)self;
+    if (caching->first >= begin && caching->first < end)
+        caching->first = 0;
+    if (caching->second >= begin && caching->second < end)
+        caching->second = 0;
+}
+
+static const struct mp_thread_extension extension = {
+    .size = sizeof(struct caching),
+    .flush = flush,
+    .forget = forget,
+    .end = flush,
+};
+
+/* Does a hook find what it has cached of the first instruction void? Fills both. */
+static bool
+caches_are_void(bool *second_too)
+{
+    struct caching *self = (struct caching *)mp_thread_self();
+    assert_true(mp_tracer_enter(&self->thread, MP_GUARD_FREE));
+    const bool is_void = self->first == 0;
+    *second_too = self->second == 0;
+    self->first = BASE + 50; /* in the first of the code objects below */
+    self->second = ODD;
+    mp_tracer_leave(&self->thread, MP_GUARD_FREE);
     return is_void;
 }
 
 CASE(marked_code_object_outlives_a_failed_realloc_and_then_voids_the_caches)
 {
     const size_t code_sizes[] = {200, HUGE_SIZE, 0}; /* 0: it was not traced */
+    bool second_too = false;
     mp_tracer_activate();
-    assert_true(caches_are_void()); /* a new trace */
-    mp_thread_self()->locations[6] = (struct mp_location_slot){ODD, 7};
+    assert_true(caches_are_void(&second_too) && second_too); /* a new trace */
     for (int i = 0; i < 3; i++) {
         if (code_sizes[i])
             record(true, BASE, code_sizes[i]);
@@ -118,34 +146,28 @@ CASE(marked_code_object_outlives_a_failed_realloc_and_then_voids_the_caches)
         mp_tracer_take(BASE, &entry);
         mp_tracer_put_back(BASE, &entry);
         assert_int_equal(mp_side_any(&mp_tracer.side), code_sizes[i] == HUGE_SIZE);
-        assert_false(caches_are_void());
+        assert_false(caches_are_void(&second_too) || second_too);
         mp_tracer_free(true, BASE);
-        assert_true(caches_are_void());
+        assert_true(caches_are_void(&second_too));
         /* the other code is forgotten only where it is not known what has died */
-        assert_int_equal(mp_thread_self()->locations[6].location, i == 0 ? 7 : 0);
-        mp_thread_self()->locations[6] = (struct mp_location_slot){ODD, 7};
+        assert_int_equal(second_too, i > 0);
     }
     assert_live(0);
 }
 
 CASE(thread_that_is_far_behind_forgets_all)
 {
-    struct mp_thread *self = mp_thread_self();
+    bool second_too;
     mp_tracer_activate();
     for (int deaths = 1; deaths < 50; deaths += 6) {
-        assert_true(mp_tracer_enter(self, MP_GUARD_FREE));
-        mp_tracer_leave(self, MP_GUARD_FREE);
-        self->locations[5] = (struct mp_location_slot){BASE + 8, 1};
-        self->locations[6] = (struct mp_location_slot){ODD, 7};
+        caches_are_void(&second_too);
         for (int i = 0; i < deaths; i++) {
             record(true, BASE, 200);
             mp_tracer_mark_code(BASE);
             mp_tracer_free(true, BASE);
         }
-        assert_true(mp_tracer_enter(self, MP_GUARD_FREE));
-        mp_tracer_leave(self, MP_GUARD_FREE);
-        assert_int_equal(self->locations[5].location, 0);
-        assert_int_equal(self->locations[6].location, deaths <= 8 ? 7 : 0);
+        assert_true(caches_are_void(&second_too));
+        assert_int_equal(second_too, deaths > MP_FEW_DEATHS);
     }
 }
 
@@ -161,7 +183,7 @@ CASE(stale_entry_is_replaced_and_does_not_raise_the_peak)
         record(true, addresses[i / 5], fresh);
         assert_entry(addresses[i / 5], site_of(1, fresh), fresh);
         assert_live(fresh);
-        assert_int_equal(mp_tracer.clock.peak, old > fresh ? old : fresh);
+        assert_int_equal(mp_tracer.lanes.clock.peak, old > fresh ? old : fresh);
     }
 }
 
@@ -200,7 +222,7 @@ CASE(record_without_memory_is_lost_and_leaves_no_trace)
             mp_tracer_record(i % 2, address, size, site);
             mp_mem_fail_nth(0);
             assert_live(mp_tracer.lost ? 0 : size);
-            assert_int_equal(mp_tracer.clock.peak, mp_tracer.lost ? 0 : size);
+            assert_int_equal(mp_tracer.lanes.clock.peak, mp_tracer.lost ? 0 : size);
         } while (mp_tracer.lost);
         /* shadow and side failed; the thread's own lane, too, but there is the reserve */
         assert_true(n > (i < 4) + (i >= 2));
@@ -306,11 +328,11 @@ compare(void)
     for (uint32_t slot = 0; slot < SLOTS; slot++)
         assert_entry(address_of(slot), model.site[slot], model.size[slot]);
     for (uint32_t site = 1; site <= mp_table_count(&mp_tracer.depot.sites); site++) {
-        mp_tracer_totals(site, &totals);
+        mp_lanes_totals(&mp_tracer.lanes, site, &totals);
         assert_int_equal(totals.live.bytes, model.live[site]);
         assert_int_equal(totals.peak.bytes, model.peak[site]);
     }
-    assert_true(mp_tracer.clock.peak == (int64_t)model.most && mp_tracer.lost == 0);
+    assert_true(mp_tracer.lanes.clock.peak == (int64_t)model.most && mp_tracer.lost == 0);
     assert_live(model.now);
 }
 
@@ -373,7 +395,7 @@ CASE(forked_child_goes_on_recording_alone_and_beside_threads)
     atomic_store(&ended, true);
     for (int t = 0; t < THREADS; t++)
         pthread_join(threads[t], NULL);
-    assert_live(mp_tracer.lost + (uint64_t)mp_clock_now(&mp_tracer.clock)); /* none is lost */
+    assert_live(mp_tracer.lost + (uint64_t)mp_clock_now(&mp_tracer.lanes.clock)); /* none is lost */
 }
 
 int
@@ -393,5 +415,5 @@ main(void)
         TEST(random_events_match_a_model),
         TEST(forked_child_goes_on_recording_alone_and_beside_threads),
     };
-    return RUN_TESTS(tests);
+    return mp_thread_extend(&extension) || RUN_TESTS(tests);
 }

@@ -1,5 +1,9 @@
 #include "py/alloc/chain.h"
 
+#include <assert.h>
+
+#include "py/stack/cache.h"
+
 PyMemAllocatorEx mp_chain_below[3]; /* written with the GIL held */
 unsigned mp_chain_probed;           /* written while probing, with the GIL held */
 _Atomic bool mp_chain_paused;
@@ -67,6 +71,7 @@ static bool
 put_in(enum mp_kind kind)
 {
     PyMemAllocatorEx current, hook = mp_hooks[kind];
+    assert(kind <= MP_OBJ && hook.malloc);
     PyMem_GetAllocator(domains[kind], &current);
     if (current.malloc == hook.malloc)
         return false;
@@ -86,6 +91,7 @@ take_out(enum mp_kind kind)
 {
     PyMemAllocatorEx current;
     PyMem_GetAllocator(domains[kind], &current);
+    assert(current.malloc);
     if (current.malloc == mp_hooks[kind].malloc)
         PyMem_SetAllocator(domains[kind], &mp_chain_below[kind]);
 }
@@ -99,11 +105,12 @@ is_raw_when_large(enum mp_kind kind)
     if (!self)
         return false;
     const PyMemAllocatorEx *below = &mp_chain_below[kind];
+    assert(below->malloc && kind != MP_RAW);
     const uint32_t before = atomic_load(&self->guard);
     atomic_store(&self->guard, MP_GUARD_FREE);
-    self->fresh = 0;
+    mp_py_thread(self)->fresh = 0;
     void *block = below->malloc(below->ctx, LARGE);
-    const bool is_raw = block && self->fresh == (uintptr_t)block;
+    const bool is_raw = block && mp_py_thread(self)->fresh == (uintptr_t)block;
     below->free(below->ctx, block);
     atomic_store(&self->guard, before);
     return is_raw;
@@ -146,6 +153,7 @@ adapt(void)
         resume();
         return;
     }
+    assert(is_in && may_pause == YES);
     atomic_store(&mp_chain_paused, true);
     has_paused = true;
     take_out(MP_MEM);

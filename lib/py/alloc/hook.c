@@ -1,9 +1,12 @@
 #include "py/alloc/hook.h"
 
+#include <assert.h>
+
 #include "py/alloc/chain.h"
 #include "py/cpython/compat.h"
 #include "py/alloc/ending.h"
 #include "py/stack/stack.h"
+#include "record/source.h"
 
 static PyInterpreterState *main_interpreter;
 static _Atomic bool many_interpreters; /* one that is not `main_interpreter` was seen */
@@ -73,6 +76,7 @@ pass_on(const struct mp_thread *self, enum mp_kind kind)
 static inline void
 go_below(struct mp_thread *self)
 {
+    assert(self == mp_thread_current);
     atomic_store_explicit(&self->guard, MP_GUARD_BELOW, memory_order_release);
 }
 
@@ -99,13 +103,14 @@ record_with_stack(struct mp_thread *self, enum mp_kind kind, void *block, size_t
 static inline __attribute__((always_inline)) void
 record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size, uint32_t idle)
 {
+    assert(block && idle == self->idle);
     if (idle == MP_GUARD_METERED && stackless) {
         const uint32_t site = mp_stack_site(self, NULL, kind, 0, size);
         mp_tracer_record(caller_is_main(kind), (uintptr_t)block, size, site);
     } else {
         record_with_stack(self, kind, block, size);
     }
-    self->fresh = (uintptr_t)block;
+    mp_py_thread(self)->fresh = (uintptr_t)block;
     if (idle == MP_GUARD_METERED)
         mp_meter_alloc(&self->meter, (uintptr_t)block, size);
 }
@@ -113,6 +118,7 @@ record(struct mp_thread *self, enum mp_kind kind, void *block, size_t size, uint
 static inline __attribute__((always_inline)) void
 settle(struct mp_thread *self, enum mp_kind kind, const struct mp_entry *entry, uint32_t idle)
 {
+    assert(atomic_load(&self->guard) == MP_GUARD_RECORDING);
     mp_tracer_settle(caller_is_main(kind), entry);
     if (idle == MP_GUARD_METERED && (entry->word & MP_SITE_MASK))
         mp_meter_free(&self->meter, entry->size);
@@ -375,12 +381,15 @@ source_main(void)
     return find_caller(MP_RAW).main;
 }
 
+static const struct mp_stack_source source = {source_site, source_main};
+
 void
 mp_hook_connect(void)
 {
     main_interpreter = PyInterpreterState_Main();
-    mp_tracer.no_gil = !MP_HAS_GIL;
-    mp_tracer.source = (struct mp_stack_source){source_site, source_main};
+    assert(main_interpreter);
+    mp_tracer.lanes.no_gil = !MP_HAS_GIL;
+    mp_source_set(&source);
 }
 
 void
@@ -397,6 +406,7 @@ mp_hook_quiet(bool quiet)
     if (!self)
         return false;
     const bool before = atomic_load_explicit(&self->guard, memory_order_relaxed) == MP_GUARD_QUIET;
+    assert(atomic_load(&self->guard) != MP_GUARD_RECORDING);
     atomic_store_explicit(&self->guard, quiet ? MP_GUARD_QUIET : self->idle, memory_order_release);
     return before;
 }
@@ -405,6 +415,8 @@ void
 mp_hook_meter(struct mp_thread *self, bool on)
 {
     const uint32_t before = self->idle;
+    assert(self == mp_thread_current);
+    assert(atomic_load(&self->guard) != MP_GUARD_RECORDING);
     self->idle = on ? MP_GUARD_METERED : MP_GUARD_FREE;
     if (atomic_load_explicit(&self->guard, memory_order_relaxed) == before)
         atomic_store_explicit(&self->guard, self->idle, memory_order_release);
@@ -434,6 +446,7 @@ void
 mp_hook_disown(struct mp_thread *self, uintptr_t block)
 {
     const uint32_t before = atomic_load_explicit(&self->guard, memory_order_relaxed);
+    assert(self == mp_thread_current);
     const bool counted = before == MP_GUARD_METERED && self->meter.last == block;
     if ((before == MP_GUARD_METERED && !counted) || !mp_tracer_is_active() ||
         !mp_tracer_enter(self, before))
@@ -441,10 +454,7 @@ mp_hook_disown(struct mp_thread *self, uintptr_t block)
     struct mp_entry entry;
     mp_tracer_take(block, &entry);
     mp_tracer_settle(caller_is_main(MP_OBJ), &entry);
-    if (counted) {
-        self->meter.allocated -= entry.size;
-        self->meter.high = self->meter.high_before;
-        self->meter.last = 0;
-    }
+    if (counted)
+        mp_meter_take_back(&self->meter, entry.size);
     mp_tracer_leave(self, before);
 }

@@ -1,5 +1,7 @@
 #include "py/alloc/restamp.h"
 
+#include <assert.h>
+
 #include "py/stack/stack.h"
 
 #if MP_HAS_REF_TRACER
@@ -16,12 +18,13 @@ restamp(struct mp_thread *self, uintptr_t block)
 {
     struct mp_entry entry;
     const PyThreadState *tstate = mp_tstate_attached();
+    assert(self == mp_thread_current && block != 0);
     if (!tstate || !mp_tracer_look_up(block, &entry))
         return;
     const bool main = mp_tstate_is_main(tstate, PyInterpreterState_Main());
     const uint32_t site = mp_stack_site(self, tstate, MP_OBJ, 0, entry.size);
     if (site == (entry.word & MP_SITE_MASK)) {
-        mp_tracer_count_again(main, site, entry.size);
+        mp_lanes_count_again(&mp_tracer.lanes, main, site, entry.size);
         return;
     }
     mp_tracer_free(main, block);
@@ -39,8 +42,8 @@ on_reference(PyObject *object, PyRefTracerEvent event, void *unused)
         return 0;
     const uintptr_t block = (uintptr_t)object - mp_object_presize(Py_TYPE(object));
     const uint32_t guard = atomic_load_explicit(&self->guard, memory_order_relaxed);
-    if (block == self->fresh) {
-        self->fresh = 0; /* the next object in this block comes from a free list */
+    if (block == mp_py_thread(self)->fresh) {
+        mp_py_thread(self)->fresh = 0; /* the next object in this block comes from a free list */
         return 0;
     }
     if (guard == self->idle && mp_tracer_enter(self, guard)) {

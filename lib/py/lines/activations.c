@@ -9,14 +9,15 @@
 #include "py/lines/readings.h"
 #include "py/lines/selection.h"
 #include "py/lines/suspended.h"
+#include "py/stack/cache.h"
 #include "record/tracer.h"
 
 static struct activations *
 reach_activations(struct mp_thread *self)
 {
-    if (!self->activations)
-        self->activations = mp_mem_new(sizeof(struct activations));
-    return self->activations;
+    if (!mp_py_thread(self)->activations)
+        mp_py_thread(self)->activations = mp_mem_new(sizeof(struct activations));
+    return mp_py_thread(self)->activations;
 }
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -79,7 +80,7 @@ wake(struct mp_thread *self, struct activations *all)
 static struct activation *
 push(struct mp_thread *self, const char *frame, struct mp_lines *lines)
 {
-    struct activations *all = self->activations;
+    struct activations *all = mp_py_thread(self)->activations;
     assert(all->count <= all->capacity);
     if (all->count == all->capacity) {
         const uint32_t wanted = all->capacity ? all->capacity * 2 : 32;
@@ -142,7 +143,7 @@ reset_high(struct mp_meter *meter)
 static struct activation *
 start(struct mp_thread *self, const char *frame, struct mp_lines *lines, int line)
 {
-    struct activations *all = self->activations;
+    struct activations *all = mp_py_thread(self)->activations;
     struct activation *it = push(self, frame, lines);
     if (!it)
         return NULL;
@@ -211,7 +212,7 @@ enter_on(struct mp_thread *self, const char *frame, const PyCodeObject *code, in
 bool
 mp_activation_enter(struct mp_thread *self, const char *frame, const PyCodeObject *code)
 {
-    struct activations *all = self->activations;
+    struct activations *all = mp_py_thread(self)->activations;
     while (all && all->count && all->stack[all->count - 1].frame == frame)
         drop(all); /* ended unseen */
     if (!mp_suspended_none())
@@ -242,7 +243,7 @@ mp_activation_resume(struct mp_thread *self, const char *frame, const PyCodeObje
 static bool
 uncover(struct mp_thread *self, const char *frame)
 {
-    struct activations *all = self->activations;
+    struct activations *all = mp_py_thread(self)->activations;
     if (!all || self->idle != MP_GUARD_METERED)
         return false;
     for (uint32_t i = all->count; i > 0; i--)
@@ -257,7 +258,7 @@ uncover(struct mp_thread *self, const char *frame)
 bool
 mp_activation_is_top(const struct mp_thread *self, const char *frame)
 {
-    const struct activations *all = self->activations;
+    const struct activations *all = mp_py_thread(self)->activations;
     return all && all->count && all->stack[all->count - 1].frame == frame;
 }
 
@@ -288,7 +289,7 @@ line_of_many(struct mp_thread *self, const char *frame, const PyCodeObject *code
         enter_on(self, frame, code, line);
         return;
     }
-    struct activations *all = self->activations;
+    struct activations *all = mp_py_thread(self)->activations;
     for (uint32_t i = all->count; i-- > 0 && all->stack[i].frame == frame;) {
         struct activation *it = &all->stack[i];
         if (!is_valid(it)) { /* nothing was counted for a while */
@@ -304,7 +305,7 @@ line_of_many(struct mp_thread *self, const char *frame, const PyCodeObject *code
 void
 mp_activation_line(struct mp_thread *self, const char *frame, const PyCodeObject *code, int line)
 {
-    struct activations *all = self->activations;
+    struct activations *all = mp_py_thread(self)->activations;
     struct activation *it = all && all->count ? &all->stack[all->count - 1] : NULL;
     if (MP_LIKELY(it != NULL) && MP_LIKELY(it->frame == frame) &&
         MP_LIKELY(all->count == 1 || it[-1].frame != frame) && MP_LIKELY(is_valid(it))) {
@@ -321,7 +322,7 @@ mp_activation_jump(struct mp_thread *self, const char *frame, PyCodeObject *code
     assert(jump.to < jump.from);
     if (!mp_activation_is_top(self, frame) && !uncover(self, frame))
         return true;
-    struct activations *all = self->activations;
+    struct activations *all = mp_py_thread(self)->activations;
     struct activation *top = &all->stack[all->count - 1];
     if (MP_UNLIKELY(top->loop != jump.from)) {
         if (PyCode_Addr2Line(code, jump.from) != PyCode_Addr2Line(code, jump.to))
@@ -347,7 +348,7 @@ void
 mp_activation_rebase(struct mp_thread *self)
 {
     const struct mp_meter *meter = &self->meter;
-    struct activations *all = self->activations;
+    struct activations *all = mp_py_thread(self)->activations;
     assert(all && all->count > 0);
     const char *frame = all->stack[all->count - 1].frame;
     for (uint32_t i = all->count; i-- > 0 && all->stack[i].frame == frame;) {
@@ -380,7 +381,7 @@ mp_activation_leave(struct mp_thread *self, const char *frame, bool suspended)
 {
     if (!mp_activation_is_top(self, frame) && !uncover(self, frame))
         return;
-    struct activations *all = self->activations;
+    struct activations *all = mp_py_thread(self)->activations;
     int64_t highest = INT64_MIN;
     while (mp_activation_is_top(self, frame)) {
         struct activation *it = &all->stack[all->count - 1];
@@ -404,7 +405,7 @@ mp_activation_leave(struct mp_thread *self, const char *frame, bool suspended)
 void
 mp_activation_close(struct mp_thread *self, const struct mp_lines *lines)
 {
-    struct activations *all = self->activations;
+    struct activations *all = mp_py_thread(self)->activations;
     if (!all || self->idle != MP_GUARD_METERED)
         return;
     hand_up(all, self->meter.high);

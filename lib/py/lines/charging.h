@@ -48,7 +48,7 @@ struct activation {
     uint32_t outer;   /* stands on the same line, further out: index + 1 */
 };
 
-/* What mp_thread.activations points to. */
+/* What mp_py_thread.activations points to. */
 struct activations {
     struct activation *stack;
     uint32_t count, capacity;

@@ -19,6 +19,7 @@
 #include "py/lines/activations.h"
 #include "py/lines/events.h"
 #include "py/lines/selection.h"
+#include "py/stack/cache.h"
 
 typedef struct _PyInterpreterFrame frame_t;
 
@@ -42,7 +43,7 @@ trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
             mp_activation_rebase(self);
         }
     }
-    const Py_tracefunc chained = (Py_tracefunc)self->chained;
+    const Py_tracefunc chained = (Py_tracefunc)mp_py_thread(self)->chained;
     return chained ? chained(object, frame, what, arg) : 0;
 }
 
@@ -75,7 +76,7 @@ restore_tracing(PyThreadState *tstate, const struct tracing *before)
 static PyObject *
 run_other(PyThreadState *tstate, frame_t *frame, int throwing)
 {
-    if (MP_LIKELY(tstate->c_tracefunc != trace || mp_thread_current->chained ||
+    if (MP_LIKELY(tstate->c_tracefunc != trace || mp_py_thread(mp_thread_current)->chained ||
                   tstate->c_profilefunc))
         return below(tstate, frame, throwing);
     const struct tracing before = get_tracing(tstate);
@@ -106,9 +107,9 @@ static PyObject *
 run_selected(PyThreadState *tstate, frame_t *frame, int throwing, struct mp_thread *self)
 {
     const struct tracing before = get_tracing(tstate);
-    void (*const chained)(void) = self->chained;
+    void (*const chained)(void) = mp_py_thread(self)->chained;
     if (tstate->c_tracefunc != trace) {
-        self->chained = (void (*)(void))tstate->c_tracefunc;
+        mp_py_thread(self)->chained = (void (*)(void))tstate->c_tracefunc;
         tstate->c_tracefunc = trace;
     }
     tstate->cframe->use_tracing = 255;
@@ -116,7 +117,7 @@ run_selected(PyThreadState *tstate, frame_t *frame, int throwing, struct mp_thre
     mp_activation_leave(self, (const char *)frame, is_suspended(frame));
     if (tstate->c_tracefunc == trace)
         tstate->c_tracefunc = before.trace;
-    self->chained = chained;
+    mp_py_thread(self)->chained = chained;
     restore_tracing(tstate, &before);
     return result;
 }
@@ -126,13 +127,14 @@ static bool
 has_stack(struct mp_thread *self)
 {
     enum { RESERVE = 256 * 1024 };
-    if (MP_UNLIKELY(!self->stack_end)) {
+    uintptr_t *const stack_end = &mp_py_thread(self)->stack_end;
+    if (MP_UNLIKELY(!*stack_end)) {
         uintptr_t start = 0;
         size_t size = 0;
         mp_threads_stack(&start, &size);
-        self->stack_end = start + (size > 2 * RESERVE ? RESERVE : size / 2);
+        *stack_end = start + (size > 2 * RESERVE ? RESERVE : size / 2);
     }
-    return (uintptr_t)__builtin_frame_address(0) > self->stack_end;
+    return (uintptr_t)__builtin_frame_address(0) > *stack_end;
 }
 
 static PyObject *

@@ -33,26 +33,13 @@ mp_selection_may_have(const PyCodeObject *code)
     return atomic_load_explicit(&filter[bucket_of(code)], memory_order_relaxed) != 0;
 }
 
-static void
-lock_all(void)
-{
-    mp_spin_lock(&lock);
-    mp_suspended_lock();
-}
-
-static void
-unlock_all(void)
-{
-    mp_suspended_unlock();
-    mp_spin_unlock(&lock);
-}
-
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void
 set_up(void)
 {
-    pthread_atfork(lock_all, unlock_all, unlock_all);
+    (void)mp_spin_register(&lock, MP_RANK_SELECTION);
+    mp_suspended_register_lock();
 }
 
 static uint32_t

@@ -98,13 +98,7 @@ mp_suspended_none(void)
 }
 
 void
-mp_suspended_lock(void)
+mp_suspended_register_lock(void)
 {
-    mp_spin_lock(&lock);
-}
-
-void
-mp_suspended_unlock(void)
-{
-    mp_spin_unlock(&lock);
+    (void)mp_spin_register(&lock, MP_RANK_SUSPENDED);
 }

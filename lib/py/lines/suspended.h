@@ -30,8 +30,7 @@ bool mp_suspended_take(const char *frame, struct mp_suspended *entry);
 /* Nothing is suspended: no need to look. */
 bool mp_suspended_none(void);
 
-/* Around fork(). */
-void mp_suspended_lock(void);
-void mp_suspended_unlock(void);
+/* The lock inside gets its rank (base/spin.h). */
+void mp_suspended_register_lock(void);
 
 #endif

@@ -18,6 +18,7 @@ static inline bool
 mp_anchor_is_ours(const struct mp_trail *trail, const PyThreadState *tstate)
 {
     const uintptr_t moves = tstate->last_profiled_frame_seq - trail->held_at;
+    assert(trail->held != 0);
     const uintptr_t frame = (uintptr_t)tstate->last_profiled_frame;
     if (moves == 0)
         return frame == trail->held;
@@ -62,6 +63,7 @@ mp_anchor_release(struct mp_trail *trail, PyThreadState *tstate)
 static inline void
 mp_anchor_set(struct mp_trail *trail, PyThreadState *tstate)
 {
+    assert(trail->anchor > 2); /* a frame */
     if (trail->shared)
         return;
     mp_anchor_release(trail, tstate);

@@ -1,5 +1,7 @@
 #include "py/stack/code.h"
 
+#include <assert.h>
+
 #include "base/linetable.h"
 #include "py/cpython/frames.h"
 #include "py/cpython/text.h"
@@ -10,7 +12,7 @@
 /* Name id of a Python string, 0 for none; false: no memory for it. PyUnicode_AsUTF8
  * would allocate. */
 static bool
-intern_text(struct mp_thread *self, PyObject *text, uint32_t *name)
+intern_text(struct mp_py_thread *self, PyObject *text, uint32_t *name)
 {
     struct mp_names *names = &mp_tracer.depot.names;
     *name = 0;
@@ -23,11 +25,12 @@ intern_text(struct mp_thread *self, PyObject *text, uint32_t *name)
         *name = mp_names_intern(names, PyUnicode_DATA(text), (size_t)length);
         return *name != 0;
     }
-    if (!mp_thread_reserve_text(self, (size_t)length * 4))
+    if (!mp_cache_reserve_text(self, (size_t)length * 4))
         return false;
     char *end = self->text;
     for (Py_ssize_t i = 0; i < length; i++)
         end += mp_text_put(PyUnicode_READ_CHAR(text, i), end);
+    assert((size_t)(end - self->text) <= self->text_capacity);
     *name = mp_names_intern(names, self->text, (size_t)(end - self->text));
     return *name != 0;
 }
@@ -35,7 +38,7 @@ intern_text(struct mp_thread *self, PyObject *text, uint32_t *name)
 /* ---- location -------------------------------------------------------------------- */
 
 static uint32_t
-line_of(struct mp_thread *self, const PyCodeObject *code, int64_t offset)
+line_of(struct mp_py_thread *self, const PyCodeObject *code, int64_t offset)
 {
     struct mp_line_cursor *cursor = &self->lines[((uintptr_t)code >> 6) & (MP_LINE_CURSORS - 1)];
     return mp_linetable_seek(cursor, (const uint8_t *)PyBytes_AS_STRING(code->co_linetable),
@@ -51,7 +54,7 @@ mark_copy(const PyCodeObject *code, uintptr_t start)
 }
 
 static uint32_t
-resolve(struct mp_thread *self, const struct mp_frame_key *frame)
+resolve(struct mp_py_thread *self, const struct mp_frame_key *frame)
 {
     const PyCodeObject *code = (const PyCodeObject *)frame->code;
     const uintptr_t start = mp_code_start(code, frame->ip);
@@ -68,18 +71,20 @@ resolve(struct mp_thread *self, const struct mp_frame_key *frame)
 }
 
 static struct mp_location_slot *
-slot_of(struct mp_thread *self, uintptr_t ip)
+slot_of(struct mp_py_thread *self, uintptr_t ip)
 {
     return &self->locations[mp_hash_mix(ip, 0) >> 20 & (MP_LOCATION_SLOTS - 1)];
 }
 
 uint32_t
-mp_code_location(struct mp_thread *self, const struct mp_frame_key *frame)
+mp_code_location(struct mp_py_thread *self, const struct mp_frame_key *frame)
 {
     struct mp_location_slot *slot = slot_of(self, frame->ip);
+    assert(frame->code != 0 && frame->ip != 0);
     if (slot->ip == frame->ip)
         return slot->location;
     const uint32_t location = resolve(self, frame);
+    assert(!(location & MP_FOLDED));
     if (location)
         *slot = (struct mp_location_slot){frame->ip, location};
     return location;

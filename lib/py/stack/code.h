@@ -7,10 +7,9 @@
 #ifndef MP_CODE_H
 #define MP_CODE_H
 
-#include "tables/depot.h"
-#include "record/thread.h"
+#include "py/stack/cache.h"
 
 /* Location id (without MP_FOLDED); 0 when there is no memory. */
-uint32_t mp_code_location(struct mp_thread *self, const struct mp_frame_key *frame);
+uint32_t mp_code_location(struct mp_py_thread *self, const struct mp_frame_key *frame);
 
 #endif

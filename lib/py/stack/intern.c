@@ -1,9 +1,11 @@
-/* The slow path of mp_stack_site (stack.h): the call stack is not in the thread's cache. */
-#include "py/stack/stack.h"
+#include "py/stack/intern.h"
+
+#include <assert.h>
+#include <string.h>
 
 #include "py/stack/code.h"
-
-#include <string.h>
+#include "py/stack/trail.h"
+#include "record/tracer.h"
 
 /* ---- the frames to keep -------------------------------------------------------------- */
 
@@ -26,9 +28,22 @@ is_anchor(const struct mp_trail *trail, const PyThreadState *tstate, const char 
            mp_trail_holds(trail, mp_anchor_kept(trail, tstate));
 }
 
+/* Collect a frame; false when there is no memory for it. */
+static bool
+keep(struct mp_py_thread *self, struct collected *stack, const char *frame)
+{
+    if (!mp_cache_reserve_frames(self, (size_t)stack->count + 1)) {
+        stack->count = -1;
+        return false;
+    }
+    self->frames[stack->count++] =
+        (struct mp_frame_key){mp_frame_code(frame), mp_frame_ip(frame), false};
+    return true;
+}
+
 /* The frames to keep: keeps and folds exactly as mp_stack_hash does. `whole`: all of them. */
 static struct collected
-collect(struct mp_thread *self, const PyThreadState *tstate, bool whole)
+collect(struct mp_py_thread *self, const PyThreadState *tstate, bool whole)
 {
     const struct mp_trail *trail = &self->trail;
     struct collected stack = {.anchor = -1};
@@ -51,18 +66,14 @@ collect(struct mp_thread *self, const PyThreadState *tstate, bool whole)
         }
         if ((stack.cut = stack.count == MP_KEPT_MAX))
             break;
-        if (!mp_thread_reserve_frames(self, (size_t)stack.count + 1)) {
-            stack.count = -1;
+        if (!keep(self, &stack, frame))
             break;
-        }
-        self->frames[stack.count] = (struct mp_frame_key){code, mp_frame_ip(frame), false};
         if (is_anchor(trail, tstate, frame, last)) {
-            stack.anchor = stack.count;
+            stack.anchor = stack.count - 1;
             stack.known = !whole && trail->stack;
+            if (stack.known)
+                break;
         }
-        stack.count++;
-        if (stack.known)
-            break;
         before_last = last;
         last = code;
     }
@@ -89,9 +100,10 @@ depot_is_crowded(void)
 
 /* The stack of a location on top of another; 0: no room for it. */
 static uint32_t
-push(struct mp_thread *self, uint32_t parent, uint32_t location)
+push(struct mp_py_thread *self, uint32_t parent, uint32_t location)
 {
     const uint64_t hash = mp_hash_mix(parent, location);
+    assert(location & ~MP_FOLDED);
     struct mp_stack_slot *slot = &self->stacks[hash >> 20 & (MP_STACK_SLOTS - 1)];
     if (slot->stack && slot->parent == parent && slot->location == location)
         return slot->stack;
@@ -113,10 +125,11 @@ tell_trail(struct mp_trail *trail, const struct mp_frame_key *anchor, uint32_t s
 /* The stack of a frame on top of `parent`, which has `depth` frames; 0: no room for it.
  * Those that are the same as on the path are known. */
 static uint32_t
-push_frame(struct mp_thread *self, const struct mp_frame_key *frame, uint32_t parent,
+push_frame(struct mp_py_thread *self, const struct mp_frame_key *frame, uint32_t parent,
            uint32_t depth)
 {
     struct mp_path *path = &self->path;
+    assert(path->count <= MP_PATH_FRAMES);
     struct mp_path_step *step = &path->steps[depth];
     const bool on_path = depth < MP_PATH_FRAMES && depth <= path->count &&
                          (depth ? step[-1].stack : 0) == parent;
@@ -135,11 +148,13 @@ push_frame(struct mp_thread *self, const struct mp_frame_key *frame, uint32_t pa
 
 /* Stack id of what was collected, outermost first into the trie. False: no room for it. */
 static bool
-intern_frames(struct mp_thread *self, struct collected frames, uint32_t *stack)
+intern_frames(struct mp_py_thread *self, struct collected frames, uint32_t *stack)
 {
     struct mp_trail *trail = &self->trail;
     ptrdiff_t left = frames.count;
     uint32_t depth = 0;
+    assert(frames.count <= MP_KEPT_MAX && frames.anchor < frames.count);
+    assert(!frames.known || (frames.anchor == frames.count - 1 && !frames.cut));
 
     *stack = frames.cut ? cut_mark("<frames left out: deep recursion>") : 0;
     if (frames.known) {
@@ -164,7 +179,7 @@ intern_frames(struct mp_thread *self, struct collected frames, uint32_t *stack)
 
 /* Stack id of the frames of now. False: no room for it. */
 static bool
-intern_stack(struct mp_thread *self, const PyThreadState *tstate, uint32_t *stack)
+intern_stack(struct mp_py_thread *self, const PyThreadState *tstate, uint32_t *stack)
 {
     const struct collected frames = collect(self, tstate, depot_is_crowded());
     if (frames.count < 0 || !intern_frames(self, frames, stack))
@@ -184,16 +199,18 @@ intern_stack(struct mp_thread *self, const PyThreadState *tstate, uint32_t *stac
 static void
 put_first(struct mp_site_way *set, struct mp_site_way first, int last)
 {
+    assert(last < MP_SITE_WAYS);
     for (int way = last; way > 0; way--)
         set[way] = set[way - 1];
     set[0] = first;
 }
 
 uint32_t
-mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
+mp_intern_site(struct mp_py_thread *self, const PyThreadState *tstate, uint64_t hash,
                struct mp_site site)
 {
     struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];
+    assert(set[0].hash != hash && set[1].hash != hash);
     for (int way = 2; way < MP_SITE_WAYS; way++)
         if (set[way].hash == hash) {
             put_first(set, set[way], way);

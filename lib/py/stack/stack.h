@@ -2,8 +2,8 @@
  *
  * At each allocation the innermost frames are walked, and the outer ones compared with those
  * of an earlier walk (trail.h); the instruction addresses make a 64-bit hash, a cache of the
- * thread leads from the hash to the site, and only a miss touches code objects and the depot,
- * for those frames that the trail and the stack before (mp_path) do not know.
+ * thread leads from the hash to the site, and only a miss touches code objects and the depot
+ * (intern.h).
  * Built with -DMP_CHECK_WALKS each is walked to its end too, and a difference ends the process.
  *
  * Recursion: a frame is left out when its function is one of the last two that
@@ -17,17 +17,9 @@
 #ifndef MP_STACK_H
 #define MP_STACK_H
 
+#include "py/stack/intern.h"
 #include "py/stack/trail.h"
-
 #include "record/tracer.h"
-
-/* The number of stacks after which new ones are cut to their innermost frames. */
-#define MP_STACKS_BEFORE_CUT (1u << 20)
-#define MP_CUT_DEPTH 16
-
-/* Slow path of mp_stack_site: look at the other ways, intern what the cache does not know. */
-uint32_t mp_stack_miss(struct mp_thread *self, const PyThreadState *tstate, uint64_t hash,
-                       struct mp_site site);
 
 /* The rest of mp_stack_hash() from `frame` on, the first that is left out as recursion. */
 uint64_t mp_stack_walk_folded(struct mp_trail *trail, const PyThreadState *tstate,
@@ -43,7 +35,7 @@ uint64_t mp_stack_walk_trail(struct mp_trail *trail, const PyThreadState *tstate
 uint64_t mp_stack_walk_plainly(struct mp_trail *trail, const PyThreadState *tstate);
 uint64_t mp_stack_walk_deep(struct mp_trail *trail, const PyThreadState *tstate);
 
-/* Hash of the stack, with the frames that mp_stack_miss will keep: and of an incomplete one,
+/* Hash of the stack, with the frames that mp_intern_site will keep: and of an incomplete one,
  * which costs less than to find out for each stack. Where it would fold another it is left out.
  * Out of line, and all that is not for every frame out of it, so that registers suffice. */
 static __attribute__((noinline)) uint64_t
@@ -75,11 +67,14 @@ mp_stack_hash(struct mp_trail *trail, const PyThreadState *tstate, const uint64_
 /* Site of an allocation made now by the thread of `tstate`; 0 when it cannot be kept.
  * A NULL tstate gives the empty stack. The thread has entered (mp_tracer_enter). */
 static inline __attribute__((always_inline)) uint32_t
-mp_stack_site(struct mp_thread *self, const PyThreadState *tstate, enum mp_kind kind,
+mp_stack_site(struct mp_thread *thread, const PyThreadState *tstate, enum mp_kind kind,
               uint32_t domain, size_t size)
 {
+    struct mp_py_thread *self = mp_py_thread(thread);
     const uint16_t small =
         MP_LIKELY(kind == MP_TRACKED || size > MP_SMALL_MAX) ? 0 : mp_site_small(size);
+    assert(thread == mp_thread_current && kind < MP_KINDS && (kind == MP_TRACKED || !domain));
+    assert(atomic_load_explicit(&thread->guard, memory_order_relaxed) == MP_GUARD_RECORDING);
     const uint64_t seed =
         self->salt + ((uint64_t)domain << 16 | (uint64_t)small << 4 | kind);
     const uint64_t walked = tstate ? mp_stack_hash(&self->trail, tstate, seed) : seed;
@@ -95,9 +90,9 @@ mp_stack_site(struct mp_thread *self, const PyThreadState *tstate, enum mp_kind 
         return set[0].site;
     if (MP_LIKELY(set[1].hash == hash))
         return set[1].site;
-    return mp_stack_miss(self, tstate, hash,
-                         (struct mp_site){.kind = (uint16_t)kind, .domain = domain,
-                                          .small = small});
+    return mp_intern_site(self, tstate, hash,
+                          (struct mp_site){.kind = (uint16_t)kind, .domain = domain,
+                                           .small = small});
 }
 
 #endif

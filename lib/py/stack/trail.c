@@ -1,5 +1,7 @@
 #include "py/stack/trail.h"
 
+#include <assert.h>
+
 enum {
     MISSES_BEFORE_NEW = 4, /* among 256 meetings */
     MET_TO_PAY = 16,       /* of a trail until it is missed so often, or it costs more than it saves */
@@ -14,6 +16,7 @@ choose_anchor(const PyThreadState *tstate, int distance)
 {
     uintptr_t last = 0, before_last = 0;
     const char *frame = mp_frame_top(tstate);
+    assert(distance >= 0);
     for (; frame; frame = mp_frame_previous(frame)) {
         const uintptr_t code = mp_frame_code(frame);
         if (!mp_frame_is_python(frame) || mp_frame_learn_cleanup(code))
@@ -69,6 +72,7 @@ fill_trail(struct mp_trail *trail, const char *anchor)
         before_last = last;
         last = code;
     }
+    assert(count <= MP_TRAIL_FRAMES && trail->code != trail->next_code);
     trail->steps[count].frame = 0;
     return count;
 }
@@ -121,6 +125,7 @@ is_far(const struct mp_trail *trail, const PyThreadState *tstate)
 void
 mp_trail_tend(struct mp_trail *trail, const PyThreadState *tstate)
 {
+    assert(trail->anchor > MP_TRAIL_DEEP);
     if (trail->met == 0 && is_far(trail, tstate)) {
         make_trail(trail, (PyThreadState *)tstate);
         return;

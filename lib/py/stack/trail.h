@@ -16,7 +16,7 @@
 
 #include "py/cpython/frames.h"
 
-#include "record/thread.h"
+#include "py/stack/cache.h"
 
 #include MP_ANCHOR_HEADER
 
@@ -58,6 +58,7 @@ mp_trail_holds(const struct mp_trail *trail, const uintptr_t kept)
 {
     const struct mp_trail_step *step = trail->steps;
     const bool all_kept = MP_HAS_ANCHOR && kept == trail->anchor;
+    assert(trail->anchor > MP_TRAIL_DEEP);
     uintptr_t next = (uintptr_t)mp_frame_previous((const char *)trail->anchor);
 
     for (; step->frame == next; step++) {
