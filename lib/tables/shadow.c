@@ -29,8 +29,8 @@ mp_shadow_add(struct mp_shadow *shadow, uintptr_t address)
 /* ---- walks over all chunks ---------------------------------------------------- */
 
 static void
-each_chunk(const struct mp_shadow *shadow, void (*visit)(mp_word *chunk, uintptr_t base, void *data),
-           void *data)
+each_chunk(const struct mp_shadow *shadow,
+           void (*visit)(mp_word *chunk, uintptr_t base, void *data), void *data)
 {
     for (uintptr_t i = 0; i < MP_CHUNKS; i++) {
         if (i % MP_CHUNK_GROUP == 0 && !atomic_load(&shadow->used[i / MP_CHUNK_GROUP])) {

@@ -167,7 +167,7 @@ CASE(what_the_clock_was_not_told_counts_all_the_same)
     assert_int_equal(mp_lanes_peak(&lanes), 64 * KIBIBYTE + 1);
 }
 
-/* ---- clear and check --------------------------------------------------------------------------- */
+/* ---- clear and check ------------------------------------------------------------------------- */
 
 CASE(clear_forgets_all_lanes_and_what_was_not_told)
 {

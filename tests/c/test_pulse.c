@@ -131,7 +131,7 @@ CASE(slow_function_of_one_pulse_does_not_delay_another_pulse)
     assert_true(meanwhile >= 3);
 }
 
-/* ---- start and stop --------------------------------------------------------------------------- */
+/* ---- start and stop -------------------------------------------------------------------------- */
 
 CASE(stop_waits_for_a_call_and_not_for_the_interval)
 {
@@ -187,7 +187,7 @@ CASE(thread_that_cannot_be_made_is_an_error_and_may_come_later)
     assert_true(mp_pulse_stop(&pulse));
 }
 
-/* ---- fork --------------------------------------------------------------------------------------- */
+/* ---- fork ------------------------------------------------------------------------------------ */
 
 /* 0: in a forked child the pulse has stopped, and works when it is started again. */
 static int

@@ -278,7 +278,7 @@ snapshot_has_stacks_where_the_timeline_has_sites(void **state)
     mp_tracer_stop();
 }
 
-/* ---- from a file ------------------------------------------------------------------------------ */
+/* ---- from a file ----------------------------------------------------------------------------- */
 
 /* What becomes of a profile with so many empty checkpoints, all at time 0. */
 static int

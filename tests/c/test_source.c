@@ -64,7 +64,8 @@ static const struct mp_stack_source *below;
 static uint32_t
 site_with_one_frame_more(struct mp_thread *self, enum mp_kind kind, uint32_t domain, size_t size)
 {
-    struct mp_site site = *mp_depot_site_at(&mp_tracer.depot, below->site(self, kind, domain, size));
+    const uint32_t below_it = below->site(self, kind, domain, size);
+    struct mp_site site = *mp_depot_site_at(&mp_tracer.depot, below_it);
     const struct mp_location location = {.line = 1000};
     site.stack = mp_depot_stack(&mp_tracer.depot, site.stack,
                                 mp_depot_location(&mp_tracer.depot, &location));

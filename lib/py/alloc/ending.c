@@ -60,7 +60,8 @@ mp_ending_begin(void)
         return false;
     watch_process();
     atomic_store(&mp_ending_begun, true);
-    mp_thread_quiesce(PATIENCE); /* who read it before may be walking the frames of its thread state */
+    /* who read it before may be walking the frames of its thread state */
+    mp_thread_quiesce(PATIENCE);
     return true;
 }
 

@@ -130,7 +130,7 @@ static __attribute__((noinline)) void
 forget_when_quiet(enum mp_kind kind, void *block)
 {
     struct mp_thread *self = mp_thread_current;
-    if (!block || !self || atomic_load_explicit(&self->guard, memory_order_relaxed) != MP_GUARD_QUIET)
+    if (!block || !has_guard(self, MP_GUARD_QUIET))
         return;
     if (mp_tracer_enter(self, MP_GUARD_QUIET)) {
         mp_tracer_free(caller_is_main(kind), (uintptr_t)block);
@@ -281,8 +281,9 @@ hook_malloc(enum mp_kind kind, size_t size)
     if (is_passed_by(kind, 0))
         return mp_chain_below[kind].malloc(mp_chain_below[kind].ctx, size);
     struct mp_thread *self = mp_thread_self();
-    return MP_LIKELY(has_guard(self, MP_GUARD_FREE)) ? traced_malloc(self, kind, size, MP_GUARD_FREE)
-                                    : other_malloc(kind, size);
+    return MP_LIKELY(has_guard(self, MP_GUARD_FREE))
+               ? traced_malloc(self, kind, size, MP_GUARD_FREE)
+               : other_malloc(kind, size);
 }
 
 static inline __attribute__((always_inline)) void *
@@ -291,8 +292,9 @@ hook_calloc(enum mp_kind kind, size_t count, size_t size)
     if (is_passed_by(kind, 0))
         return mp_chain_below[kind].calloc(mp_chain_below[kind].ctx, count, size);
     struct mp_thread *self = mp_thread_self();
-    return MP_LIKELY(has_guard(self, MP_GUARD_FREE)) ? traced_calloc(self, kind, count, size, MP_GUARD_FREE)
-                                    : other_calloc(kind, count, size);
+    return MP_LIKELY(has_guard(self, MP_GUARD_FREE))
+               ? traced_calloc(self, kind, count, size, MP_GUARD_FREE)
+               : other_calloc(kind, count, size);
 }
 
 static inline __attribute__((always_inline)) void *
@@ -301,8 +303,9 @@ hook_realloc(enum mp_kind kind, void *old, size_t size)
     if (is_passed_by(kind, (uintptr_t)old))
         return mp_chain_below[kind].realloc(mp_chain_below[kind].ctx, old, size);
     struct mp_thread *self = mp_thread_self();
-    return MP_LIKELY(has_guard(self, MP_GUARD_FREE)) ? traced_realloc(self, kind, old, size, MP_GUARD_FREE)
-                                    : other_realloc(kind, old, size);
+    return MP_LIKELY(has_guard(self, MP_GUARD_FREE))
+               ? traced_realloc(self, kind, old, size, MP_GUARD_FREE)
+               : other_realloc(kind, old, size);
 }
 
 static __attribute__((noinline)) void

@@ -38,7 +38,8 @@ on_reference(PyObject *object, PyRefTracerEvent event, void *unused)
     if (before.function)
         before.function(object, event, before.data);
     struct mp_thread *self = mp_thread_current;
-    if (event != PyRefTracer_CREATE || !self || !atomic_load_explicit(&active, memory_order_relaxed))
+    if (event != PyRefTracer_CREATE || !self ||
+        !atomic_load_explicit(&active, memory_order_relaxed))
         return 0;
     const uintptr_t block = (uintptr_t)object - mp_object_presize(Py_TYPE(object));
     const uint32_t guard = atomic_load_explicit(&self->guard, memory_order_relaxed);

@@ -4,7 +4,7 @@
 
 enum {
     MISSES_BEFORE_NEW = 4, /* among 256 meetings */
-    MET_TO_PAY = 16,       /* of a trail until it is missed so often, or it costs more than it saves */
+    MET_TO_PAY = 16,       /* until it is missed so often, or it costs more than it saves */
     FAILURES = 2,          /* trails in a row that did not pay, before a rest */
     SHORTEST = 8,          /* frames that are faster walked than compared */
     FAR = 6,               /* frames kept inside of the anchor that are many */
