@@ -22,8 +22,8 @@ size_t mp_memory_map_read(struct mp_range *ranges, size_t capacity);
 bool mp_memory_map_has(const struct mp_range *ranges, size_t count, uintptr_t address,
                        size_t size);
 
-/* Copy memory that may not be there; false when it cannot be read. Where the kernel may not be
- * asked it is taken as there. */
+/* Copy memory that may not be there; false when it cannot be read. Where the kernel cannot be
+ * asked at all it is taken as there. */
 bool mp_memory_map_copy(uintptr_t address, void *copy, size_t size);
 
 #endif

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -100,15 +101,45 @@ mp_memory_map_has(const struct mp_range *ranges, size_t count, uintptr_t address
     return low < count && ranges[low].begin <= address && size <= ranges[low].end - address;
 }
 
+/* Through a pipe, whose end for writing does not take what cannot be read. */
+static bool
+copy_through(const int pipe_ends[2], const char *from, char *to, size_t size)
+{
+    while (size > 0) {
+        const size_t part = size < PIPE_BUF ? size : PIPE_BUF;
+        const ssize_t put = write(pipe_ends[1], from, part);
+        if (put <= 0 || read(pipe_ends[0], to, (size_t)put) != put)
+            return false;
+        from += put;
+        to += put;
+        size -= (size_t)put;
+    }
+    return true;
+}
+
+/* Where the system call is forbidden or missing, in some containers and emulators. Without
+ * descriptors for a pipe the memory is taken as there. */
+static bool
+copy_by_pipe(const char *from, char *to, size_t size)
+{
+    int pipe_ends[2];
+    if (pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+        memcpy(to, from, size);
+        return true;
+    }
+    const bool done = copy_through(pipe_ends, from, to, size);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    return done;
+}
+
 bool
 mp_memory_map_copy(uintptr_t address, void *copy, size_t size)
 {
     assert(copy);
     struct iovec local = {copy, size}, remote = {(void *)address, size};
     const ssize_t done = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-    if (done < 0 && (errno == EPERM || errno == ENOSYS)) {
-        memcpy(copy, (const void *)address, size);
-        return true;
-    }
+    if (done < 0 && (errno == EPERM || errno == ENOSYS))
+        return copy_by_pipe((const char *)address, copy, size);
     return done == (ssize_t)size;
 }
