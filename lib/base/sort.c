@@ -1,8 +1,9 @@
 #include "base/sort.h"
 
-#include <assert.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "base/debug.h"
 
 /* Quicksort; by insertion where few items are left, as a heap where the pivots prove bad. */
 enum { FEW = 12, MANY = 128 };
@@ -124,6 +125,7 @@ split(const struct sorting *sorting, char *first, size_t count)
             break;
         exchange(sorting, low, high);
     }
+    assert(first <= high && high < end);
     exchange(sorting, first, high);
     return high;
 }
@@ -136,6 +138,7 @@ sort(const struct sorting *sorting, char *first, size_t count, int splits)
         char *const pivot = split(sorting, first, count), *const behind = pivot + sorting->size;
         const size_t before = (size_t)(pivot - first) / sorting->size;
         const size_t after = count - before - 1;
+        assert(before < count);
         if (before < after) { /* the call has the smaller part: at most half */
             sort(sorting, first, before, splits - 1);
             first = behind;
