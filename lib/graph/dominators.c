@@ -1,5 +1,7 @@
 #include "graph/dominators.h"
 
+#include <assert.h>
+
 /* Everything but the result is numbered in depth-first order, from 1 to `count`. Number 1 is
  * TOP, a root of our own above all start nodes; it stands for no node. */
 enum { TOP = 1 };
@@ -59,6 +61,7 @@ static void
 enter(struct work *work, uint32_t node, uint32_t parent)
 {
     const uint32_t number = ++work->count;
+    assert(number <= work->graph->nodes + 1 && parent < number);
     if (node)
         work->number[node] = number;
     work->node[number] = node;
@@ -88,7 +91,7 @@ search_depth_first(struct work *work, uint32_t start)
     }
 }
 
-/* ---- Lengauer and Tarjan -------------------------------------------------------------------- */
+/* ---- Lengauer and Tarjan ------------------------------------------------------------------ */
 
 /* The number with the least semidominator on the way up from v, below the root of its tree. */
 static uint32_t
@@ -149,12 +152,14 @@ find_immediate(struct work *work, const uint8_t *is_start)
         work->ancestor[w] = work->parent[w];
         empty_bucket(work, work->parent[w]);
     }
-    for (uint32_t w = TOP + 1; w <= work->count; w++)
+    for (uint32_t w = TOP + 1; w <= work->count; w++) {
+        assert(work->idom[w] && work->idom[w] < w && work->semi[w] && work->semi[w] < w);
         if (work->idom[w] != work->semi[w])
             work->idom[w] = work->idom[work->idom[w]];
+    }
 }
 
-/* ---- the result ------------------------------------------------------------------------------ */
+/* ---- the result --------------------------------------------------------------------------- */
 
 static void
 copy_result(const struct work *work, struct mp_dominators *dominators)
@@ -183,8 +188,10 @@ mp_dominators(const struct mp_graph *graph, const uint32_t *starts, uint32_t cou
     uint8_t *is_start = mp_mem_new(row(graph));
     const bool opened = open_work(&work, graph);
     const bool ready = open_result(dominators, graph) && opened && is_start;
-    for (uint32_t i = 0; ready && i < count; i++)
+    for (uint32_t i = 0; ready && i < count; i++) {
+        assert(starts[i] && starts[i] <= graph->nodes);
         is_start[starts[i]] = 1;
+    }
     if (ready)
         enter(&work, 0, 0);
     for (uint32_t i = 0; ready && i < count; i++)
@@ -219,6 +226,7 @@ mp_dominators_retained(const struct mp_dominators *dominators, const uint64_t *s
         retained[dominators->order[i]] = size[dominators->order[i]];
     for (uint32_t i = dominators->count; i-- > 0;) {
         const uint32_t node = dominators->order[i], above = dominators->immediate[node];
+        assert(above != node && above <= dominators->nodes);
         if (above)
             retained[above] += retained[node];
     }

@@ -1,12 +1,13 @@
 #include "graph/graph.h"
 
+#include <assert.h>
 #include <string.h>
 
 int
 mp_search_init(struct mp_search *search, const struct mp_graph *graph)
 {
     const size_t size = ((size_t)graph->nodes + 1) * sizeof(uint32_t);
-    *search = (struct mp_search){.nodes = graph->nodes};
+    *search = (struct mp_search){.graph = graph, .nodes = graph->nodes};
     search->parent = mp_mem_new(size);
     search->order = mp_mem_new(size);
     if (search->parent && search->order)
@@ -35,6 +36,7 @@ mp_search_clear(struct mp_search *search)
 static void
 reach(struct mp_search *search, uint32_t node, uint32_t parent, const uint8_t *barred)
 {
+    assert(node && node <= search->nodes && parent && parent <= search->nodes);
     if (search->parent[node] || (barred && barred[node]))
         return;
     search->parent[node] = parent;
@@ -42,10 +44,12 @@ reach(struct mp_search *search, uint32_t node, uint32_t parent, const uint8_t *b
 }
 
 void
-mp_search_from(struct mp_search *search, const struct mp_graph *graph, const uint32_t *starts,
-               uint32_t count, const uint8_t *barred)
+mp_search_from(struct mp_search *search, const uint32_t *starts, uint32_t count,
+               const uint8_t *barred)
 {
+    const struct mp_graph *graph = search->graph;
     uint32_t at = search->count;
+    assert(graph->nodes == search->nodes && search->count <= search->nodes);
     for (uint32_t i = 0; i < count; i++)
         reach(search, starts[i], starts[i], barred);
     for (; at < search->count; at++) {
@@ -63,7 +67,7 @@ mp_graph_in_degrees(const struct mp_graph *graph, uint32_t *degree)
         degree[graph->target[edge]]++;
 }
 
-/* ---- turned round ------------------------------------------------------------------------ */
+/* ---- turned round ------------------------------------------------------------------------- */
 
 static void
 fill_reversed(const struct mp_graph *graph, struct mp_graph *reversed)

@@ -7,7 +7,7 @@
  * what an earlier set reaches is no longer open to a later one. The parents make shortest
  * paths; a start node is its own parent.
  *
- * The graph belongs to the caller, the arrays of a search to the search.
+ * The graph belongs to the caller, and outlives its searches; the arrays of a search are its own.
  */
 #ifndef MP_GRAPH_H
 #define MP_GRAPH_H
@@ -22,6 +22,7 @@ struct mp_graph {
 };
 
 struct mp_search {
+    const struct mp_graph *graph;
     uint32_t nodes;
     uint32_t count;   /* reached */
     uint32_t *parent; /* by node; 0: not reached */
@@ -36,8 +37,8 @@ void mp_search_clear(struct mp_search *search);
 
 /* Reach what can be reached from `starts`, but nothing through nodes with barred[n] != 0 (NULL:
  * none is). A start that is barred or was reached is passed over. */
-void mp_search_from(struct mp_search *search, const struct mp_graph *graph,
-                    const uint32_t *starts, uint32_t count, const uint8_t *barred);
+void mp_search_from(struct mp_search *search, const uint32_t *starts, uint32_t count,
+                    const uint8_t *barred);
 
 /* The number of edges that lead to each node: degree[n], n up to `nodes`. */
 void mp_graph_in_degrees(const struct mp_graph *graph, uint32_t *degree);

@@ -1,43 +1,39 @@
 #include "graph/heap.h"
 
-#include <string.h>
+#include "base/array.h"
 
-enum {
-    FIRST_NODES = 1 << 14,
-    FIRST_EDGES = 1 << 16,
-    FIRST_TYPES = 1 << 10,
-    FIRST_ROOTS = 1 << 10,
-    FIRST_BUFFERS = 1 << 12
-};
+enum { FIRST_NODES = 1 << 14, FIRST_EDGES = 1 << 16, FIRST_SLOTS = 1 << 11 };
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
+static bool
+fail(struct mp_heap *heap)
+{
+    heap->failed = true;
+    return false;
+}
+
+/* Room for `needed` items of an array of the heap; false and `failed` when there is no memory. */
+#define RESERVE(heap, items, capacity, needed)                                               \
+    (MP_ARRAY_RESERVE((heap)->items, (heap)->capacity, needed) || fail(heap))
+
+/* An array that is not grown like others: those by node all at once, the edges, which are most of
+ * a heap, by less. */
 struct array {
     void *at; /* address of the pointer to the items */
     size_t item;
 };
 
-/* Grow an array of the heap to `count` items; false and `failed` when there is no memory. */
 static bool
 grow(struct mp_heap *heap, struct array array, size_t old_count, size_t count)
 {
     void **at = array.at;
     assert(count > old_count && (*at != NULL) == (old_count != 0));
-    void *grown = *at ? mp_mem_grow(*at, old_count * array.item, count * array.item)
-                      : mp_mem_new(count * array.item);
-    if (grown)
-        *at = grown;
-    else
-        heap->failed = true;
-    return grown != NULL;
-}
-
-static bool
-has_room_for(struct mp_heap *heap, size_t count, size_t limit)
-{
-    if (count >= limit)
-        heap->failed = true;
-    return !heap->failed;
+    void *grown = mp_mem_grow(*at, old_count * array.item, count * array.item);
+    if (!grown)
+        return fail(heap);
+    *at = grown;
+    return true;
 }
 
 enum { NODE_ARRAYS = 5 };
@@ -63,8 +59,8 @@ grow_nodes(struct mp_heap *heap)
 {
     const size_t count = next_node_capacity(heap);
     struct array arrays[NODE_ARRAYS];
-    if (!has_room_for(heap, count, UINT32_MAX / 2))
-        return false;
+    if (heap->failed || count >= UINT32_MAX / 2)
+        return fail(heap);
     list_node_arrays(heap, arrays);
     for (; heap->nodes_grown < NODE_ARRAYS; heap->nodes_grown++)
         if (!grow(heap, arrays[heap->nodes_grown], heap->node_capacity, count))
@@ -90,8 +86,9 @@ bool
 mp_heap_grow_edges(struct mp_heap *heap)
 {
     const size_t old = heap->edge_capacity, count = old ? old + old / 2 : FIRST_EDGES;
-    if (!has_room_for(heap, count, UINT32_MAX) ||
-        !grow(heap, (struct array){&heap->graph.target, sizeof *heap->graph.target}, old, count))
+    if (heap->failed || count >= UINT32_MAX)
+        return fail(heap);
+    if (!grow(heap, (struct array){&heap->graph.target, sizeof *heap->graph.target}, old, count))
         return false;
     heap->edge_capacity = (uint32_t)count;
     return true;
@@ -205,13 +202,12 @@ mp_heap_find_type(const struct mp_heap *heap, uintptr_t identity)
 }
 
 static bool
-grow_type_slots(struct mp_heap *heap, size_t count)
+grow_type_slots(struct mp_heap *heap)
 {
+    const size_t count = heap->type_slot_count ? heap->type_slot_count * 2 : FIRST_SLOTS;
     uint32_t *slots = mp_mem_new(count * sizeof *slots);
-    if (!slots) {
-        heap->failed = true;
-        return false;
-    }
+    if (!slots)
+        return fail(heap);
     FREE(heap->type_slots, heap->type_slot_count);
     heap->type_slots = slots;
     heap->type_slot_count = count;
@@ -220,27 +216,22 @@ grow_type_slots(struct mp_heap *heap, size_t count)
     return true;
 }
 
+/* Room for one type more. */
 static bool
-grow_types(struct mp_heap *heap)
+reserve_type(struct mp_heap *heap)
 {
-    const uint32_t old = heap->type_capacity, count = old ? old * 2 : FIRST_TYPES;
-    if (!grow(heap, (struct array){&heap->types, sizeof *heap->types}, old, count))
-        return false;
-    heap->type_capacity = count;
-    return grow_type_slots(heap, (size_t)count * 2);
+    const size_t count = (size_t)heap->type_count + 1;
+    return RESERVE(heap, types, type_capacity, count + 1) &&
+           (count * 2 <= heap->type_slot_count || grow_type_slots(heap));
 }
 
 /* first_named[name], or NULL. */
 static uint32_t *
 first_of_name(struct mp_heap *heap, uint32_t name)
 {
-    const size_t old = heap->first_named_count, count = ((size_t)name + 512) * 2;
-    if (name >= old) {
-        if (!grow(heap, (struct array){&heap->first_named, sizeof *heap->first_named}, old, count))
-            return NULL;
-        heap->first_named_count = count;
-    }
-    return &heap->first_named[name];
+    return RESERVE(heap, first_named, first_named_count, (size_t)name + 1)
+               ? &heap->first_named[name]
+               : NULL;
 }
 
 /* Classes that a function makes anew each time have one name. */
@@ -258,7 +249,7 @@ uint32_t
 mp_heap_add_type(struct mp_heap *heap, const struct mp_heap_type *type)
 {
     assert(type->identity && !mp_heap_find_type(heap, type->identity));
-    if (heap->failed || (heap->type_count + 2 > heap->type_capacity && !grow_types(heap)))
+    if (heap->failed || !reserve_type(heap))
         return 0;
     const uint32_t index = heap->type_count + 1;
     heap->types[index] = *type;
@@ -273,7 +264,7 @@ mp_heap_init(struct mp_heap *heap)
 {
     *heap = (struct mp_heap){0};
     if (mp_names_init(&heap->names) == MP_OK && grow_nodes(heap) && mp_heap_grow_edges(heap) &&
-        grow_types(heap))
+        reserve_type(heap))
         return MP_OK;
     mp_heap_free(heap);
     return MP_NO_MEMORY;
@@ -285,15 +276,8 @@ void
 mp_heap_add_root(struct mp_heap *heap, const struct mp_root *root)
 {
     assert(root->node <= heap->graph.nodes && root->kind < MP_ROOTS);
-    if (!root->node)
-        return;
-    if (heap->root_count == heap->root_capacity) {
-        const uint32_t old = heap->root_capacity, count = old ? old * 2 : FIRST_ROOTS;
-        if (!grow(heap, (struct array){&heap->roots, sizeof *heap->roots}, old, count))
-            return;
-        heap->root_capacity = count;
-    }
-    heap->roots[heap->root_count++] = *root;
+    if (root->node && RESERVE(heap, roots, root_capacity, (size_t)heap->root_count + 1))
+        heap->roots[heap->root_count++] = *root;
 }
 
 /* Where an address is in one granule with an object, the object keeps the place. */
@@ -301,13 +285,12 @@ void
 mp_heap_add_buffer(struct mp_heap *heap, const struct mp_buffer *buffer)
 {
     assert(buffer->address && buffer->owner <= heap->graph.nodes);
-    if (heap->buffer_count == heap->buffer_capacity) {
-        const size_t old = heap->buffer_capacity, count = old ? old * 2 : FIRST_BUFFERS;
-        if (!has_room_for(heap, count, (size_t)MP_HEAP_BUFFER + 1) ||
-            !grow(heap, (struct array){&heap->buffers, sizeof *heap->buffers}, old, count))
-            return;
-        heap->buffer_capacity = count;
+    if (heap->buffer_count >= MP_HEAP_BUFFER) {
+        heap->failed = true;
+        return;
     }
+    if (!RESERVE(heap, buffers, buffer_capacity, heap->buffer_count + 1))
+        return;
     const uint32_t number = MP_HEAP_BUFFER + (uint32_t)heap->buffer_count;
     heap->buffers[heap->buffer_count++] = *buffer;
     if (!mp_places_find(&heap->places, buffer->address))

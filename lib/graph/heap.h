@@ -93,14 +93,16 @@ struct mp_heap {
     struct mp_places places; /* address -> node, or MP_HEAP_BUFFER + index of a buffer */
 
     struct mp_heap_type *types; /* from 1 */
-    uint32_t type_count, type_capacity;
+    uint32_t type_count;
+    size_t type_capacity;
     uint32_t *type_slots; /* by identity */
     size_t type_slot_count;
     uint32_t *first_named; /* by name: the first type that has it */
     size_t first_named_count;
 
     struct mp_root *roots;
-    uint32_t root_count, root_capacity;
+    uint32_t root_count;
+    size_t root_capacity;
 
     struct mp_buffer *buffers;
     size_t buffer_count, buffer_capacity;

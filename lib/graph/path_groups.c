@@ -1,6 +1,8 @@
 #include "graph/path_groups.h"
 
-enum { FIRST = 256 };
+#include "base/array.h"
+
+enum { FIRST_SLOTS = 512 };
 
 static uint64_t
 hash_group(const struct mp_path_group *group)
@@ -30,22 +32,9 @@ slot_of(const struct mp_paths *paths, const struct mp_path_group *group)
 }
 
 static bool
-grow_groups(struct mp_paths *paths)
+grow_slots(struct mp_paths *paths)
 {
-    const size_t old = paths->capacity, count = old ? old * 2 : FIRST;
-    struct mp_path_group *groups = paths->groups;
-    groups = old ? mp_mem_grow(groups, old * sizeof *groups, count * sizeof *groups)
-                 : mp_mem_new(count * sizeof *groups);
-    if (!groups)
-        return false;
-    paths->groups = groups;
-    paths->capacity = (uint32_t)count;
-    return true;
-}
-
-static bool
-grow_slots(struct mp_paths *paths, size_t count)
-{
+    const size_t count = paths->slot_count ? paths->slot_count * 2 : FIRST_SLOTS;
     uint32_t *slots = mp_mem_new(count * sizeof *slots);
     if (!slots)
         return false;
@@ -57,12 +46,13 @@ grow_slots(struct mp_paths *paths, size_t count)
     return true;
 }
 
+/* Room for one group more. */
 static bool
 reserve(struct mp_paths *paths)
 {
-    if (paths->count + 2 <= paths->capacity)
-        return true;
-    paths->failed = !grow_groups(paths) || !grow_slots(paths, (size_t)paths->capacity * 2);
+    const size_t count = (size_t)paths->count + 1;
+    paths->failed = !MP_ARRAY_RESERVE(paths->groups, paths->capacity, count + 1) ||
+                    (count * 2 > paths->slot_count && !grow_slots(paths));
     return !paths->failed;
 }
 
@@ -89,7 +79,7 @@ void
 mp_paths_free(struct mp_paths *paths)
 {
     mp_mem_free(paths->group, ((size_t)paths->nodes + 1) * sizeof(uint32_t));
-    mp_mem_free(paths->groups, (size_t)paths->capacity * sizeof *paths->groups);
+    mp_mem_free(paths->groups, paths->capacity * sizeof *paths->groups);
     mp_mem_free(paths->slots, paths->slot_count * sizeof *paths->slots);
     *paths = (struct mp_paths){0};
 }

@@ -29,7 +29,8 @@ struct mp_paths {
     uint32_t nodes;
     uint32_t *group;     /* by node; 0: not on the way to a wanted object */
     struct mp_path_group *groups; /* from 1 */
-    uint32_t count, capacity;
+    uint32_t count;
+    size_t capacity;
     uint32_t *slots;
     size_t slot_count;
     bool failed;

@@ -44,8 +44,7 @@ search_without(struct work *work, const struct mp_leak *leak)
 {
     set_marks(work, leak, 1);
     mp_search_clear(&work->without);
-    mp_search_from(&work->without, &work->heap->graph, work->starts, work->start_count,
-                   work->mark);
+    mp_search_from(&work->without, work->starts, work->start_count, work->mark);
     set_marks(work, leak, 0);
 }
 

@@ -41,7 +41,7 @@ search_from_kind(struct work *work, uint32_t kind)
         if (heap->roots[i].kind == kind && heap->roots[i].node)
             work->starts[count++] = heap->roots[i].node;
     assert(count < work->start_room);
-    mp_search_from(work->search, &heap->graph, work->starts, count,
+    mp_search_from(work->search, work->starts, count,
                    kind < MP_ROOT_OWN ? work->barred : NULL);
 }
 
@@ -78,7 +78,7 @@ add_roots_of_rest(struct work *work, uint32_t kind)
         mp_heap_add_root(heap, &(struct mp_root){.node = node, .kind = kind,
                                                  .references = references});
         if (kind == MP_ROOT_NOTHING)
-            mp_search_from(work->search, &heap->graph, &node, 1, NULL);
+            mp_search_from(work->search, &node, 1, NULL);
     }
 }
 
@@ -94,7 +94,7 @@ search_all(struct work *work)
     add_roots_of_rest(work, MP_ROOT_C);
     for (uint32_t i = 0; i < heap->root_count; i++)
         if (heap->roots[i].kind == MP_ROOT_C)
-            mp_search_from(work->search, &heap->graph, &heap->roots[i].node, 1, NULL);
+            mp_search_from(work->search, &heap->roots[i].node, 1, NULL);
     add_roots_of_rest(work, MP_ROOT_NOTHING);
     assert(heap->failed || work->search->count == heap->graph.nodes);
 }

@@ -320,7 +320,7 @@ heap_retained(PyObject *object, PyObject *mask)
         return PyErr_NoMemory();
     }
     uint8_t *out = (uint8_t *)PyBytes_AS_STRING(result);
-    mp_search_from(&search, &self->heap.graph, self->starts, self->start_count, in);
+    mp_search_from(&search, self->starts, self->start_count, in);
     for (size_t node = 1; node < node_count(self); node++)
         out[node] = !search.parent[node];
     mp_search_free(&search);

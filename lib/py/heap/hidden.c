@@ -1,5 +1,6 @@
 #include "py/heap/hidden.h"
 
+#include "base/array.h"
 #include "py/heap/dict_keys.h"
 #include "py/heap/sizes.h"
 #include "py/heap/types.h"
@@ -45,7 +46,6 @@ mp_hidden_in_dict(struct mp_pass *pass, PyObject *dict)
 /* ---- found in the fields ------------------------------------------------------------------ */
 
 enum {
-    FIRST = 1 << 13,
     LARGE = 512, /* larger objects are not looked into */
     SMALL = 128  /* larger buffers are not */
 };
@@ -58,30 +58,14 @@ struct hidden {
     uint32_t *degree; /* by node: edges to it, with the hidden ones */
 };
 
-static bool
-reserve(struct hidden *hidden)
-{
-    const size_t old = hidden->capacity, count = old ? old * 2 : FIRST;
-    if (hidden->count < old)
-        return true;
-    struct mp_edge *edges = hidden->edges;
-    edges = old ? mp_mem_grow(edges, old * sizeof *edges, count * sizeof *edges)
-                : mp_mem_new(count * sizeof *edges);
-    if (!edges) {
-        hidden->heap->failed = true;
-        return false;
-    }
-    hidden->edges = edges;
-    hidden->capacity = count;
-    return true;
-}
-
 static void
 add(struct hidden *hidden, uint32_t node, uint32_t target)
 {
     hidden->degree[target]++;
-    if (reserve(hidden))
+    if (MP_ARRAY_RESERVE(hidden->edges, hidden->capacity, hidden->count + 1))
         hidden->edges[hidden->count++] = (struct mp_edge){node, target};
+    else
+        hidden->heap->failed = true;
 }
 
 static bool
