@@ -1,6 +1,8 @@
 /* Questions about live blocks. */
 #include "core.h"
 
+#include <assert.h>
+
 #include "freeze.h"
 #include "py/alloc/hook.h"
 #include "record/tracer.h"
@@ -55,6 +57,7 @@ short_frames(PyObject *stack, Py_ssize_t limit)
 static PyObject *
 cached_frames(struct mp_objects *objects, PyObject *cache, uint32_t stack, Py_ssize_t limit)
 {
+    assert(limit > 0 && (Py_ssize_t)stack < PyList_GET_SIZE(cache));
     PyObject *item = PyList_GET_ITEM(cache, stack);
     if (item != Py_None)
         return item;
