@@ -1,5 +1,6 @@
 #include "analyse/snapshot.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define FACT_NAME(name, meaning) #name,
@@ -10,6 +11,7 @@ const char mp_fact_names[MP_FACT_COUNT][MP_FACT_NAME_SIZE] = {MP_FACTS(FACT_NAME
 int64_t *
 mp_fact_value(struct mp_facts *facts, size_t index)
 {
+    assert(index < MP_FACT_COUNT);
     static const size_t offsets[MP_FACT_COUNT] = {MP_FACTS(FACT_OFFSET)};
     return (int64_t *)((char *)facts + offsets[index]);
 }
@@ -68,6 +70,7 @@ mp_snapshot_select(const struct mp_snapshot *snapshot, const bool *keep)
         mp_snapshot_free(copy);
         return NULL;
     }
+    assert(copy->capacity >= snapshot->count);
     for (size_t i = 0; i < snapshot->count; i++)
         if (keep[i])
             copy->rows[copy->count++] = snapshot->rows[i];

@@ -6,17 +6,12 @@
 #define MP_CLOCK_H
 
 #include <stdint.h>
-#include <time.h>
 
 /* Of a clock that nobody sets: what counts is the difference of two. */
 uint64_t mp_time_now(void);
 
 /* Since 1970. */
 int64_t mp_time_of_day(void);
-
-/* When so much of mp_time_now() will have passed: for a wait on a condition with
- * CLOCK_MONOTONIC. */
-struct timespec mp_time_deadline(uint64_t nanoseconds);
 
 /* Of an unknown, constant rate. */
 static inline uint64_t

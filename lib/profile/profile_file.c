@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "profile/profile_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -86,7 +87,9 @@ mp_profile_parse(const void *data, size_t size, struct mp_snapshot **snapshot, c
     const int status = read_table(data, size, sections, why);
     if (status != MP_OK)
         return status;
-    return mp_sections_read(sections, snapshot, why);
+    const int parsed = mp_sections_read(sections, snapshot, why);
+    assert((parsed == MP_OK) == (*snapshot != NULL));
+    return parsed;
 }
 
 /* Read exactly `size` bytes; an early end of the file counts as truncated. */
@@ -143,6 +146,8 @@ mp_profile_read(const char *path, struct mp_snapshot **snapshot, const char **wh
 
 /* ==== the whole file: writing =============================================================== */
 
+_Static_assert((int)MP_TAGS <= (int)SECTIONS_MAX, "a reader takes as many");
+
 /* All sections one after the other; the table that describes them. */
 static void
 write_sections(const struct mp_snapshot *snapshot, struct mp_writer *table,
@@ -157,6 +162,7 @@ write_sections(const struct mp_snapshot *snapshot, struct mp_writer *table,
         const uint64_t records = mp_section_layout[i].write(body, snapshot);
         if (body->failed)
             return;
+        assert(records <= (body->size - before) / mp_section_layout[i].record_size);
         mp_writer_add(table, mp_section_layout[i].tag, 4);
         mp_writer_u32(table, mp_crc32(body->data ? body->data + before : NULL, body->size - before));
         mp_writer_u64(table, start + before);
@@ -168,6 +174,7 @@ write_sections(const struct mp_snapshot *snapshot, struct mp_writer *table,
 static int
 write_all(int file, const struct mp_writer *buffer)
 {
+    assert(!buffer->failed);
     for (size_t at = 0; at < buffer->size;) {
         const ssize_t put = write(file, buffer->data + at, buffer->size - at);
         if (put < 0 && errno == EINTR)

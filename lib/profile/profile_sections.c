@@ -1,5 +1,6 @@
 #include "profile/profile_sections.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const char no_memory[] = "there is not enough memory for it";
@@ -58,6 +59,7 @@ write_rows(struct mp_writer *out, const struct mp_snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct mp_row *row = &snapshot->rows[i];
+        assert(row->stack <= snapshot->symbols->stacks && row->kind < MP_KINDS);
         mp_writer_u32(out, row->stack);
         mp_writer_u32(out, row->domain);
         mp_writer_u32(out, row->kind);
@@ -117,6 +119,8 @@ static void
 write_parts_of_leak(struct mp_writer *out, const struct mp_explained *explained,
                     const struct mp_explained_leak *leak)
 {
+    assert(leak->type + leak->types <= explained->type_count);
+    assert(leak->holder + leak->holders <= explained->holder_count);
     for (size_t i = leak->type; i < leak->type + leak->types; i++) {
         mp_writer_u64(out, explained->types[i].objects);
         write_text_of(out, explained, explained->types[i].name);
@@ -173,6 +177,7 @@ read_symbols(struct mp_section *sections)
         memcpy(symbols->text, mp_reader_take(&sections[MP_TEXT].body, symbols->text_size),
                symbols->text_size);
     uint64_t at = 0;
+    assert(symbols->names == sections[MP_NAME].records);
     for (uint32_t id = 1; id <= symbols->names; id++) {
         symbols->name_at[id] = at;
         at += mp_reader_u32(&sections[MP_NAME].body);
@@ -190,6 +195,8 @@ read_symbols(struct mp_section *sections)
         symbols->stack[id].parent = mp_reader_u32(&sections[MP_STAC].body);
         symbols->stack[id].location = mp_reader_u32(&sections[MP_STAC].body);
     }
+    for (int i = MP_TEXT; i <= MP_STAC; i++)
+        assert(!sections[i].body.failed); /* read_entry() has compared sizes and numbers */
     return symbols;
 }
 
@@ -214,6 +221,7 @@ read_rows(struct mp_section *section, struct mp_snapshot *snapshot)
         read_counts(in, &row->totals.peak);
         read_counts(in, &row->totals.total);
     }
+    assert(!in->failed && snapshot->count == section->records);
 }
 
 static void
@@ -352,6 +360,9 @@ read_body(struct mp_section *sections, struct mp_snapshot *snapshot, const char 
 int
 mp_sections_read(struct mp_section *sections, struct mp_snapshot **snapshot, const char **why)
 {
+    for (int i = 0; i < MP_TAGS; i++)
+        assert(sections[i].records <=
+               mp_reader_left(&sections[i].body) / mp_section_layout[i].record_size);
     struct mp_symbols *symbols = read_symbols(sections);
     struct mp_snapshot *made =
         symbols ? mp_snapshot_new(symbols, (size_t)sections[MP_ROWS].records) : NULL;

@@ -1,10 +1,10 @@
-#define _GNU_SOURCE
 #include "record/watch.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <time.h>
 
+#include "base/array.h"
+#include "os/clock.h"
 #include "record/pulse.h"
 #include "record/tracer.h"
 
@@ -19,28 +19,19 @@ struct mp_watch {
 struct mp_sample
 mp_watch_sample(const struct mp_watch_options *options)
 {
-    struct timespec now;
     assert(options->metric < MP_PROCESS_METRICS);
     int64_t bytes = options->traced ? mp_lanes_live(&mp_tracer.lanes)
                                     : mp_process_resident(0, options->metric);
     if (options->children && !options->traced)
         bytes += mp_process_descendants(0, options->metric);
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (struct mp_sample){bytes, (double)now.tv_sec + (double)now.tv_nsec / 1e9};
+    return (struct mp_sample){bytes, (double)mp_time_of_day() / 1e9};
 }
 
 static void
 take(struct mp_watch *watch)
 {
-    if (watch->count == watch->capacity) {
-        const size_t wanted = watch->capacity ? watch->capacity * 2 : 256;
-        void *grown = mp_mem_grow(watch->samples, watch->capacity * sizeof *watch->samples,
-                                  wanted * sizeof *watch->samples);
-        if (!grown)
-            return; /* one sample less */
-        watch->samples = grown;
-        watch->capacity = wanted;
-    }
+    if (!MP_ARRAY_RESERVE(watch->samples, watch->capacity, watch->count + 1))
+        return; /* one sample less */
     watch->samples[watch->count++] = mp_watch_sample(&watch->options);
 }
 

@@ -1,6 +1,8 @@
 /* What explains the leaks of a snapshot, from tuples and back. */
 #include "core.h"
 
+#include <assert.h>
+
 #include "py/alloc/hook.h"
 
 /* ---- from tuples --------------------------------------------------------------------------- */
@@ -135,6 +137,7 @@ static PyObject *
 type_item(size_t i, void *data)
 {
     const struct listing *listing = data;
+    assert(i < listing->leak->types);
     const struct mp_explained_type *type = &listing->explained->types[listing->leak->type + i];
     PyObject *name = text_object(listing->explained, type->name);
     return name ? Py_BuildValue("(NK)", name, (unsigned long long)type->objects) : NULL;
@@ -145,6 +148,7 @@ holder_item(size_t i, void *data)
 {
     const struct listing *listing = data;
     const struct mp_explained *explained = listing->explained;
+    assert(i < listing->leak->holders);
     const struct mp_explained_holder *holder = &explained->holders[listing->leak->holder + i];
     PyObject *path = text_object(explained, holder->path);
     PyObject *root = path ? text_object(explained, holder->root) : NULL;

@@ -1,6 +1,8 @@
 /* _core.Lines: the counters of the lines of one function. */
 #include "core.h"
 
+#include <assert.h>
+
 #include "os/process.h"
 #include "py/lines/activations.h"
 #include "py/alloc/hook.h"
@@ -58,6 +60,7 @@ deselect(struct lines_object *self)
     mp_selection_remove(self->lines);
     if (thread)
         mp_activation_close(thread, self->lines);
+    assert(self->watched <= PyTuple_GET_SIZE(codes));
     for (Py_ssize_t i = 0; i < self->watched; i++)
         mp_line_events_unwatch((PyCodeObject *)PyTuple_GET_ITEM(PyTuple_GET_ITEM(codes, i), 0));
     self->watched = 0;
@@ -107,6 +110,7 @@ lines_select(PyObject *object, PyObject *codes)
     }
     if (check_codes(codes))
         return NULL;
+    assert(self->watched == 0);
     self->codes = Py_NewRef(codes);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(codes); i++)
         if (select_code(self, PyTuple_GET_ITEM(codes, i))) {

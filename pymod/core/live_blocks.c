@@ -1,8 +1,7 @@
 /* Questions about live blocks. */
 #include "core.h"
 
-#include <stdio.h>
-#include <unistd.h>
+#include <assert.h>
 
 #include "base/array.h"
 #include "freeze.h"
@@ -52,6 +51,7 @@ short_frames(PyObject *stack, Py_ssize_t limit)
 static PyObject *
 cached_frames(struct mp_objects *objects, PyObject *cache, uint32_t stack, Py_ssize_t limit)
 {
+    assert(limit > 0 && (Py_ssize_t)stack < PyList_GET_SIZE(cache));
     PyObject *item = PyList_GET_ITEM(cache, stack);
     if (item != Py_None)
         return item;

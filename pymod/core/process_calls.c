@@ -1,6 +1,8 @@
 /* Memory of processes: now, at its peak, and over time. */
 #include "core.h"
 
+#include <assert.h>
+
 #include "os/process.h"
 #include "record/watch.h"
 
@@ -75,6 +77,7 @@ process_watch_start(PyObject *Py_UNUSED(module), PyObject *args)
 static PyObject *
 make_sample(size_t i, void *watch)
 {
+    assert(i < mp_watch_count(watch));
     const struct mp_sample sample = mp_watch_get(watch, i);
     return Py_BuildValue("(Ld)", (long long)sample.bytes, sample.time);
 }

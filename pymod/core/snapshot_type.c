@@ -1,6 +1,7 @@
 /* The snapshot type of the extension: rows out as flat tuples. */
 #include "core.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "analyse/diff.h"
@@ -40,6 +41,7 @@ static PyObject *
 group_item(size_t i, void *data)
 {
     const struct listing *listing = data;
+    assert(i < listing->groups->count);
     const struct mp_group *row = &listing->groups->rows[i];
     const struct mp_counts *counts = mp_totals_get(&row->totals, listing->metric);
     PyObject *frames = mp_objects_group(listing->objects, listing->by, row->id);
@@ -53,6 +55,7 @@ static PyObject *
 change_item(size_t i, void *data)
 {
     const struct listing *listing = data;
+    assert(i < listing->diff->count);
     const struct mp_change *row = &listing->diff->rows[i];
     const struct mp_counts *after = mp_totals_get(&row->after, listing->metric);
     const struct mp_counts *before = mp_totals_get(&row->before, listing->metric);
@@ -203,6 +206,7 @@ frames_match(const struct filter *filter, const struct mp_symbols *symbols, uint
 {
     if (!filter->matches)
         return true;
+    assert(filter->length == (Py_ssize_t)symbols->locations + 1);
     do {
         if (filter->matches[mp_symbols_top(symbols, stack)])
             return true;

@@ -21,7 +21,7 @@ PYMOD = ROOT / "pymod"
 PROGRAMS = ROOT / "tests" / "programs"
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-# Without a GIL each thread may be off by 64 KiB at the moment of the peak (slack of record/lanes.h).
+# Without a GIL each thread may be off by 64 KiB at the moment of the peak (slack, record/lanes.h).
 PEAK_SLACK = 8 * 65536 if FREE_THREADED else 0
 # mimalloc gives memory back to the kernel after a while, and at once when it is told to.
 GIVES_BACK = {"MIMALLOC_PURGE_DELAY": "0"}

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "os/clock.h"
 
+#include <time.h>
+
 #include <assert.h>
 
 enum { SECOND = 1000000000 };
@@ -24,14 +26,6 @@ int64_t
 mp_time_of_day(void)
 {
     return (int64_t)read_clock(CLOCK_REALTIME);
-}
-
-struct timespec
-mp_time_deadline(uint64_t nanoseconds)
-{
-    const uint64_t now = mp_time_now();
-    const uint64_t until = nanoseconds < INT64_MAX - now ? now + nanoseconds : INT64_MAX;
-    return (struct timespec){.tv_sec = (time_t)(until / SECOND), .tv_nsec = (long)(until % SECOND)};
 }
 
 uint64_t
