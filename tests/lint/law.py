@@ -73,5 +73,6 @@ LATE = {
         "control.growth": "1.5, for --leaks: so_far has imported it",
         "ctypes.util": "7.1, for jemalloc",
     },
+    "plugins/pytest_plugin": {"control.leak_check": "1.5: pytest loads the plugin in every run"},
     "cli/mprof": {"views.recording_picture": "matplotlib is optional"},
 }

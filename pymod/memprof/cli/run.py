@@ -113,6 +113,8 @@ class _Session:
         atexit.register(self.finish)
         _core.quiet(True)  # our own allocations; running the program ends it for its time
         try:
+            if self.settings.leaks:
+                from . import so_far
             if self.settings.output is not None:
                 self._prepare_output(self.settings.output)
             tracing.start(
@@ -130,8 +132,6 @@ class _Session:
         except (ValueError, RuntimeError, MemoryError) as error:
             raise program.ProgramError(str(error) or "not enough memory for the trace") from None
         if self.settings.leaks:
-            from . import so_far
-
             so_far.install(self)
         # What the program has left on is not to see our exit handlers.
         atexit.register(sys.setprofile, None)

@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 
 from ..control import tracing
-from ..control.leak_check import LeakError, Samples, fail, grows
 from ..model import units
 from ..programs import outputs
 
@@ -148,6 +147,8 @@ class _Plugin:
     # ---- leaks ----
 
     def repeat(self, item: pytest.Function, warmup: int, repeat: int):
+        from ..control.leak_check import LeakError, Samples, fail, grows
+
         samples = Samples()
         samples.begin()
         try:
