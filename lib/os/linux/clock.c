@@ -2,7 +2,6 @@
 #include "os/clock.h"
 
 #include <time.h>
-
 #include <assert.h>
 
 enum { SECOND = 1000000000 };
