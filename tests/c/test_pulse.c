@@ -19,7 +19,7 @@ static const uint64_t NEVER = UINT64_MAX;
 /* A function that notes when and by whom it is called, and takes its time. */
 struct note {
     uint64_t interval, takes; /* nanoseconds */
-    _Atomic size_t count;
+    _Atomic size_t begun, count;
     uint64_t begin[MANY], end[MANY];
     pthread_t caller;
     int signals; /* that could be delivered to it */
@@ -35,6 +35,7 @@ take_note(void *data)
     note->signals = !sigismember(&blocked, SIGINT) + !sigismember(&blocked, SIGPROF);
     note->caller = pthread_self();
     note->begin[i % MANY] = mp_time_now();
+    atomic_store(&note->begun, i + 1);
     if (note->takes)
         nanosleep(&(struct timespec){.tv_nsec = (long)note->takes}, NULL);
     note->end[i % MANY] = mp_time_now();
@@ -148,7 +149,7 @@ CASE(stop_waits_for_a_call_and_not_for_the_interval)
     assert_int_equal(atomic_load(&note.count), 0);
     beat.wait = 0;
     assert_int_equal(mp_pulse_start(&pulse, &beat, 1), MP_OK);
-    while (!((volatile struct note *)&note)->begin[0])
+    while (!atomic_load(&note.begun))
         ;
     assert_true(mp_pulse_stop(&pulse));
     assert_int_equal(atomic_load(&note.count), 1); /* it came to its end */

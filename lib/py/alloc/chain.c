@@ -12,6 +12,7 @@ static const PyMemAllocatorDomain domains[3] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_M
                                                 PYMEM_DOMAIN_OBJ};
 
 /* Written with the GIL held; without one the hooks are never left out. */
+static const PyMemAllocatorEx *hooks; /* by enum mp_kind; from the first time on that they are in */
 static bool sees_all = true, is_in, has_paused;
 static enum { UNKNOWN, NO, YES } may_pause;
 static _Atomic uint32_t meters;
@@ -70,7 +71,7 @@ mp_chain_is_reached(void)
 static bool
 put_in(enum mp_kind kind)
 {
-    PyMemAllocatorEx current, hook = mp_hooks[kind];
+    PyMemAllocatorEx current, hook = hooks[kind];
     assert(kind <= MP_OBJ && hook.malloc);
     PyMem_GetAllocator(domains[kind], &current);
     if (current.malloc == hook.malloc)
@@ -92,7 +93,7 @@ take_out(enum mp_kind kind)
     PyMemAllocatorEx current;
     PyMem_GetAllocator(domains[kind], &current);
     assert(current.malloc);
-    if (current.malloc == mp_hooks[kind].malloc)
+    if (current.malloc == hooks[kind].malloc)
         PyMem_SetAllocator(domains[kind], &mp_chain_below[kind]);
 }
 
@@ -161,8 +162,10 @@ adapt(void)
 }
 
 void
-mp_chain_install(void)
+mp_chain_install(const PyMemAllocatorEx own[3])
 {
+    assert(!hooks || hooks == own);
+    hooks = own;
     atomic_store(&mp_chain_paused, false);
     for (int kind = MP_RAW; kind <= MP_OBJ; kind++)
         put_in((enum mp_kind)kind);
@@ -176,7 +179,7 @@ void
 mp_chain_remove(void)
 {
     is_in = false;
-    for (int kind = MP_RAW; kind <= MP_OBJ; kind++)
+    for (int kind = MP_RAW; hooks && kind <= MP_OBJ; kind++)
         take_out((enum mp_kind)kind);
     atomic_store(&mp_chain_paused, false);
 }

@@ -21,10 +21,8 @@
 
 #include "record/tracer.h"
 
-/* The hooks themselves, without context; by enum mp_kind. */
-extern MP_HIDDEN const PyMemAllocatorEx mp_hooks[3];
-
-/* What is below them; good from before a hook is put in until the process ends. */
+/* What is below the hooks, by enum mp_kind; good from before a hook is put in until the process
+ * ends. */
 extern MP_HIDDEN PyMemAllocatorEx mp_chain_below[3];
 
 /* Where a hook that finds MP_GUARD_PROBING notes that it was reached: bits of kinds. */
@@ -38,8 +36,9 @@ mp_chain_is_paused(void)
     return MP_HAS_GIL && atomic_load_explicit(&mp_chain_paused, memory_order_relaxed);
 }
 
-/* Put the hooks in front, unless they are in the chain already. The tracer records already. */
-void mp_chain_install(void);
+/* Put the hooks in front, unless they are in the chain already: one of each kind, without
+ * context, and always the same. The tracer records already. */
+void mp_chain_install(const PyMemAllocatorEx own[3]);
 
 /* Take the hooks out where nobody has put others in front of them; elsewhere they
  * stay and only call through. The tracer must have been stopped. */

@@ -368,7 +368,7 @@ FOR_EACH_DOMAIN(DEFINE_HOOKS)
     [kind] = {.malloc = name##_malloc, .calloc = name##_calloc, .realloc = name##_realloc,    \
               .free = name##_free},
 
-const PyMemAllocatorEx mp_hooks[3] = {FOR_EACH_DOMAIN(HOOK_TABLE)};
+static const PyMemAllocatorEx hooks[3] = {FOR_EACH_DOMAIN(HOOK_TABLE)};
 
 /* ---- stacks for the C API ------------------------------------------------------------------- */
 
@@ -399,7 +399,7 @@ void
 mp_hook_install(void)
 {
     mp_hook_count_meters();
-    mp_chain_install();
+    mp_chain_install(hooks);
 }
 
 bool

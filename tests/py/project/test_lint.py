@@ -108,11 +108,11 @@ WRONG = {
         ["tests/c/test_a.c: a: lines of a function: 41, more than 40"],
     ),
     "a long function in Python": (
-        "pymod/memprof/a.py",
+        "bench/a.py",
         "def outer():\n    def a():\n" + "        x = 1\n" * 40,
         [
-            "pymod/memprof/a.py: a: lines of a function: 41, more than 40",
-            "pymod/memprof/a.py: outer: lines of a function: 42, more than 40",
+            "bench/a.py: a: lines of a function: 41, more than 40",
+            "bench/a.py: outer: lines of a function: 42, more than 40",
         ],
     ),
     "parameters": (
