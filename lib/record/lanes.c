@@ -51,20 +51,28 @@ own_tally(struct mp_thread *self, uint32_t site)
     return lane ? mp_lane_add(lane, site) : NULL;
 }
 
-/* Tell the clock of what the thread's tallies have counted, or keep up to `slack` for later. */
+/* Tell the clock all that the thread's tallies have counted and it does not know. */
 static void
-tell_clock(struct mp_lanes *lanes, struct mp_thread *self, int64_t bytes, int64_t slack)
+tell_clock(struct mp_lanes *lanes, struct mp_thread *self, int64_t bytes)
 {
+    if (bytes > 0)
+        mp_clock_grow(&lanes->clock, false, bytes);
+    else if (bytes < 0)
+        mp_clock_move(&lanes->clock, false, bytes);
+    atomic_store_explicit(&self->pending, 0, memory_order_relaxed);
+}
+
+/* The same, or keep it for later while it is little. */
+static inline void
+keep_or_tell(struct mp_lanes *lanes, struct mp_thread *self, int64_t bytes)
+{
+    const int64_t pending = atomic_load_explicit(&self->pending, memory_order_relaxed) + bytes;
+    const int64_t slack = atomic_load_explicit(&lanes->slack, memory_order_relaxed);
     assert(slack >= 0);
-    int64_t pending = atomic_load_explicit(&self->pending, memory_order_relaxed) + bytes;
-    if (pending > slack || pending < -slack) {
-        if (pending > 0)
-            mp_clock_grow(&lanes->clock, false, pending);
-        else
-            mp_clock_move(&lanes->clock, false, pending);
-        pending = 0;
-    }
-    atomic_store_explicit(&self->pending, pending, memory_order_relaxed);
+    if (MP_LIKELY(pending <= slack && pending >= -slack))
+        atomic_store_explicit(&self->pending, pending, memory_order_relaxed);
+    else
+        tell_clock(lanes, self, pending);
 }
 
 void
@@ -80,8 +88,7 @@ mp_lanes_count_own(struct mp_lanes *lanes, uint32_t site, size_t size, bool allo
         mp_tally_add(tally, &lanes->clock, size);
     else
         mp_tally_remove(tally, &lanes->clock, size);
-    tell_clock(lanes, self, alloc ? (int64_t)size : -(int64_t)size,
-               atomic_load_explicit(&lanes->slack, memory_order_relaxed));
+    keep_or_tell(lanes, self, alloc ? (int64_t)size : -(int64_t)size);
 }
 
 void
@@ -89,7 +96,7 @@ mp_lanes_tell(struct mp_lanes *lanes)
 {
     struct mp_thread *self = mp_thread_self();
     if (self)
-        tell_clock(lanes, self, 0, 0);
+        tell_clock(lanes, self, atomic_load_explicit(&self->pending, memory_order_relaxed));
 }
 
 /* ---- sums --------------------------------------------------------------------------- */

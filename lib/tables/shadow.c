@@ -44,14 +44,17 @@ each_chunk(const struct mp_shadow *shadow,
 }
 
 struct walk {
+    mp_word *chunk;
+    uintptr_t base; /* the address that its first word is of */
     void (*visit)(uintptr_t address, uint32_t site, uint32_t size, void *data);
     void *data;
 };
 
 /* Visit the entries that begin in the words `i` up to `end`; the word to go on with. */
 static uint32_t
-walk_words(mp_word *chunk, uint32_t i, uint32_t end, uintptr_t base, const struct walk *walk)
+walk_words(const struct walk *walk, uint32_t i, uint32_t end)
 {
+    const mp_word *chunk = walk->chunk;
     assert(end <= MP_CHUNK_WORDS);
     for (; i < end; i++) {
         const uint32_t site = atomic_load_explicit(chunk + i, memory_order_acquire);
@@ -59,7 +62,7 @@ walk_words(mp_word *chunk, uint32_t i, uint32_t end, uintptr_t base, const struc
             continue;
         const bool one_word = (site & MP_SMALL) || !(site & MP_SITE_MASK);
         const uint32_t size = one_word ? 0 : mp_word_load(chunk + i + 1);
-        walk->visit(base + (uintptr_t)i * MP_GRANULE, site, size, walk->data);
+        walk->visit(walk->base + (uintptr_t)i * MP_GRANULE, site, size, walk->data);
         i += !one_word;
     }
     return i;
@@ -69,11 +72,14 @@ walk_words(mp_word *chunk, uint32_t i, uint32_t end, uintptr_t base, const struc
 static void
 walk_chunk(mp_word *chunk, uintptr_t base, void *data)
 {
+    struct walk *walk = data;
     const uint32_t page_words = (uint32_t)(mp_mem_page() / sizeof(mp_word));
     uint64_t touched[MP_MEM_PAGES];
     bool known = false;
     uint32_t i = 0;
 
+    walk->chunk = chunk;
+    walk->base = base;
     for (uint32_t page = 0; page * page_words < MP_CHUNK_WORDS; page++) {
         const uint32_t begin = page * page_words, left = MP_CHUNK_WORDS - begin;
         const uint32_t batch = left / page_words < MP_MEM_PAGES ? left / page_words : MP_MEM_PAGES;
@@ -82,7 +88,7 @@ walk_chunk(mp_word *chunk, uintptr_t base, void *data)
         if (i < begin)
             i = begin;
         if (!known || touched[page % MP_MEM_PAGES])
-            i = walk_words(chunk, i, begin + page_words, base, data);
+            i = walk_words(walk, i, begin + page_words);
     }
 }
 
@@ -91,7 +97,7 @@ mp_shadow_each(const struct mp_shadow *shadow,
                void (*visit)(uintptr_t address, uint32_t site, uint32_t size, void *data),
                void *data)
 {
-    struct walk walk = {visit, data};
+    struct walk walk = {.visit = visit, .data = data};
     each_chunk(shadow, walk_chunk, &walk);
 }
 

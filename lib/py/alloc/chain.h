@@ -1,6 +1,6 @@
 /* chain: the hooks' place in CPython's chain of allocators: in, out, and left out for a while.
  *
- * A trace that is there for the meters of line profiles alone (thread.h) has to see calls only
+ * A trace that is there for the meters of line profiles alone (meter.h) has to see calls only
  * while a meter counts. Outside of that the hooks of MEM and OBJ are taken out, and those of RAW
  * pass on what they are asked for and look at frees and moves of blocks that are known:
  *   - a block above 512 bytes, which comes from RAW, is known until it is freed, wherever that is;

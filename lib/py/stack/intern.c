@@ -28,19 +28,6 @@ is_anchor(const struct mp_trail *trail, const PyThreadState *tstate, const char 
            mp_trail_holds(trail, mp_anchor_kept(trail, tstate));
 }
 
-/* Collect a frame; false when there is no memory for it. */
-static bool
-keep(struct mp_py_thread *self, struct collected *stack, const char *frame)
-{
-    if (!mp_cache_reserve_frames(self, (size_t)stack->count + 1)) {
-        stack->count = -1;
-        return false;
-    }
-    self->frames[stack->count++] =
-        (struct mp_frame_key){mp_frame_code(frame), mp_frame_ip(frame), false};
-    return true;
-}
-
 /* The frames to keep: keeps and folds exactly as mp_stack_hash does. `whole`: all of them. */
 static struct collected
 collect(struct mp_py_thread *self, const PyThreadState *tstate, bool whole)
@@ -66,14 +53,18 @@ collect(struct mp_py_thread *self, const PyThreadState *tstate, bool whole)
         }
         if ((stack.cut = stack.count == MP_KEPT_MAX))
             break;
-        if (!keep(self, &stack, frame))
+        if (!mp_cache_reserve_frames(self, (size_t)stack.count + 1)) {
+            stack.count = -1;
             break;
-        if (is_anchor(trail, tstate, frame, last)) {
-            stack.anchor = stack.count - 1;
-            stack.known = !whole && trail->stack;
-            if (stack.known)
-                break;
         }
+        self->frames[stack.count] = (struct mp_frame_key){code, mp_frame_ip(frame), false};
+        if (is_anchor(trail, tstate, frame, last)) {
+            stack.anchor = stack.count;
+            stack.known = !whole && trail->stack;
+        }
+        stack.count++;
+        if (stack.known)
+            break;
         before_last = last;
         last = code;
     }

@@ -287,6 +287,31 @@ except ImportError:
 """
 
 
+FROM_C = """
+import ctypes
+core = ctypes.CDLL({core!r})
+assert core.memprof_start() == 0
+assert not {track} or core.memprof_track(1, 16, 1) == 0
+core.memprof_stop()
+try:
+    import memprof
+except ImportError as error:
+    print(error)
+else:
+    memprof.start()
+    print(memprof.get_object_traceback(bytes(1000))[-1].lineno)
+"""
+
+
+@pytest.mark.parametrize(
+    "track, printed", [(False, "13\n"), (True, "memprof was used from C before it was imported\n")]
+)
+def test_library_inside_the_extension_that_was_used_before(track, printed):
+    """What a thread has of memprof cannot grow once it is there."""
+    result = run_plain("-c", FROM_C.format(core=_core.__file__, track=track))
+    assert (result.status, result.stdout, result.stderr) == (0, printed, "")
+
+
 @pytest.mark.parametrize("program", [IMPORTING, NOT_THERE], ids=["later", "strange"])
 def test_importing_memprof_after_the_extension(pool_file, program):
     result = run_plain("-c", program.format(folder=str(pool_file.parent)))
