@@ -71,6 +71,7 @@ claim(const struct scan *scan, uintptr_t address, int depth)
     struct mp_buffer *buffer = mp_heap_find_buffer(heap, address);
     if (!buffer || buffer->owner || is_node_at(scan->pass, address))
         return false;
+    assert(scan->owner && scan->owner <= heap->graph.nodes);
     buffer->owner = scan->owner;
     heap->size[scan->owner] += buffer->size;
     if (depth && buffer->size <= SCAN_BUFFER && !scan->flat)
@@ -209,6 +210,7 @@ add_block(uint32_t site, uint64_t size, uintptr_t block, void *data)
 {
     struct mp_pass *pass = data;
     const struct mp_buffer buffer = {block, size, 0, site};
+    assert(site && block);
     if (pass->heap->failed || is_node_at(pass, block))
         return;
     const bool object = is_of_objects(site);

@@ -1,27 +1,10 @@
 #include "py/cpython/interpreter.h" /* first: it needs CPython's internal headers */
 #include "py/heap/collector.h"
 
-#if MP_HAS_GIL
-
-void
-mp_collector_each(struct mp_pass *pass, void (*visit)(PyObject *object, void *data), void *data)
-{
-    (void)pass;
-    mp_gc_each(visit, data);
-}
-
-void
-mp_collector_pause(struct mp_pass *pass, void (*use)(void *data), void *data)
-{
-    (void)pass;
-    use(data);
-}
-
-#else
-
-/* All other threads stand still only within a visit, and nothing is called at its end. So the
- * pass is made when as many objects have been visited as an earlier visit has counted. When
- * other threads made more of them meanwhile, the last ones are known by their references only. */
+/* Without a GIL, all other threads stand still only within a visit, and nothing is called at its
+ * end. So the pass is made when as many objects have been visited as an earlier visit has counted.
+ * When other threads made more of them meanwhile, the last ones are known by their references
+ * only. */
 struct pause {
     struct mp_pass *pass;
     void (*use)(void *data);
@@ -32,33 +15,25 @@ struct pause {
 
 enum { TRIES = 8 };
 
-static int
+static void
 count_one(PyObject *object, void *data)
 {
     struct pause *pause = data;
     (void)object;
     pause->seen++;
-    return 1;
-}
-
-static int
-note_one(PyObject *object, void *data)
-{
-    struct pause *pause = data;
-    assert(pause->seen < pause->wanted && !pause->done);
-    pause->pass->everything[pause->seen++] = object;
-    if (pause->seen < pause->wanted)
-        return 1;
-    pause->use(pause->data);
-    pause->done = true;
-    return 0;
 }
 
 static void
-visit_all(struct pause *pause, int (*visit)(PyObject *object, void *data))
+note_one(PyObject *object, void *data)
 {
-    pause->seen = 0;
-    PyUnstable_GC_VisitObjects(visit, pause);
+    struct pause *pause = data;
+    if (pause->seen++ >= pause->wanted)
+        return;
+    pause->pass->everything[pause->seen - 1] = object;
+    if (pause->seen == pause->wanted) {
+        pause->use(pause->data);
+        pause->done = true;
+    }
 }
 
 /* False when there is no memory. */
@@ -67,10 +42,12 @@ try_pass(struct pause *pause)
 {
     struct mp_pass *pass = pause->pass;
     const size_t size = pause->wanted * sizeof *pass->everything;
+    assert(pause->wanted && !pause->done);
     pass->everything = mp_mem_new(size);
     pass->everything_count = pause->wanted;
+    pause->seen = 0;
     if (pass->everything)
-        visit_all(pause, note_one);
+        mp_gc_each(note_one, pause);
     mp_mem_free(pass->everything, size);
     const bool enough = pass->everything != NULL;
     pass->everything = NULL;
@@ -80,20 +57,25 @@ try_pass(struct pause *pause)
 void
 mp_collector_each(struct mp_pass *pass, void (*visit)(PyObject *object, void *data), void *data)
 {
-    for (size_t i = 0; i < pass->everything_count; i++)
-        visit(pass->everything[i], data);
+    if (MP_HAS_GIL)
+        mp_gc_each(visit, data);
+    else
+        for (size_t i = 0; i < pass->everything_count; i++)
+            visit(pass->everything[i], data);
 }
 
 void
 mp_collector_pause(struct mp_pass *pass, void (*use)(void *data), void *data)
 {
     struct pause pause = {.pass = pass, .use = use, .data = data};
-    visit_all(&pause, count_one);
+    if (MP_HAS_GIL) {
+        use(data);
+        return;
+    }
+    mp_gc_each(count_one, &pause);
     for (int i = 0; !pause.done && i <= TRIES; i++) {
         pause.wanted = pause.seen && i < TRIES ? pause.seen : 1;
         if (!try_pass(&pause))
             return;
     }
 }
-
-#endif

@@ -61,6 +61,7 @@ struct hidden {
 static void
 add(struct hidden *hidden, uint32_t node, uint32_t target)
 {
+    assert(node && node <= hidden->heap->graph.nodes && target <= hidden->heap->graph.nodes);
     hidden->degree[target]++;
     if (MP_ARRAY_RESERVE(hidden->edges, hidden->capacity, hidden->count + 1))
         hidden->edges[hidden->count++] = (struct mp_edge){node, target};

@@ -103,6 +103,7 @@ children(const struct mp_inspector *inspector, const struct mp_held *held, mp_ch
     const struct mp_graph *graph = &pass->heap->graph;
     const struct mp_walk walk = {pass, held, mp_pass_object(pass, held->node), visit, data};
     const struct mp_type_row *row = mp_row_of(pass->heap, held->node);
+    assert(held->role < MP_ROLES && held->parent <= graph->nodes && held->parent != held->node);
     if (graph->first[held->node] == graph->first[held->node + 1])
         return; /* it has no edges: it may be half-built */
     if (row->children)
@@ -124,6 +125,7 @@ static size_t
 text(const struct mp_inspector *inspector, const struct mp_label *label, char *out, size_t size)
 {
     PyObject *of = (PyObject *)(uintptr_t)label->text;
+    assert(of && label->step < MP_STEPS);
     return label->step == MP_STEP_KEY ? literal(inspector->context, of, out, size)
                                       : mp_text_encode(of, out, size);
 }

@@ -106,6 +106,7 @@ static void
 find_everything(struct mp_pass *pass)
 {
     struct mp_heap *heap = pass->heap;
+    assert(!heap->graph.nodes && !heap->root_count);
     mp_roots_find(pass);
     mp_pass_drain(pass);
     mp_collector_each(pass, add_object, pass);
@@ -113,6 +114,7 @@ find_everything(struct mp_pass *pass)
         mp_blocks_find(pass);
         mp_blocks_find_owners(pass);
     }
+    assert(heap->failed || heap->rows == heap->graph.nodes);
     if (!heap->failed)
         mp_hidden_find(pass);
     if (!heap->failed)
