@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The whole suite on each of several interpreters; a row for each.
 
-    check_pythons.py [-k WORDS ...] [PYTHON ...]      default: what tests/matrix/pythons can provide
+    check_pythons.py [PYTHON ...]      default: what tests/matrix/pythons can provide
 
 For each interpreter the tree is copied to build/pythons/VERSION/tree, the extension is built
 there in a virtual environment of its own, and pytest runs with the options that

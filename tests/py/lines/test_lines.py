@@ -68,12 +68,7 @@ def turns(n):
 
 
 def test_jumps_within_a_line_are_no_hits():
-    def loop():
-        for i in range(10):  # for
-            x = i > 5 and (i or 3) or (7 if i else 8)  # jumps
-        while i:
-            i -= 1  # loop
-        return x
+    loop = runpy.run_path(str(PROGRAMS / "loops_on_one_line.py"))["loop"]
 
     with profiling(loop) as prof:
         loop()
