@@ -117,7 +117,7 @@ def test_series_is_that_of_the_trace(snapshot):
     checkpoints = tables_of(snapshot).checkpoints
     times, traced, rss = (column.tolist() for column in checkpoints[:3])
     expected = snapshot._core.series()
-    assert len(times) > 3
+    assert len(times) > 1
     assert list(zip(traced, rss, strict=True)) == [row[1:] for row in expected]
     assert [at / 1e9 for at in times] == [row[0] for row in expected]
     for points in checkpoints.points:
