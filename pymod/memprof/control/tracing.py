@@ -130,7 +130,8 @@ def _begin(options: Options) -> None:
     if options.free_lists:
         _core.restamp(True)
     _core.start()
-    if not _core.see_all(True):
+    # Blocks of a borrowed trace have no stacks; where it was paused some frees were not seen.
+    if not _core.see_all(True) or (_state.is_borrowed and _state.whole_holders == 0):
         _core.clear()
     _core.leave_out_stacks(False)
     _state.is_borrowed = False
@@ -174,8 +175,9 @@ def hold(whole: bool = False) -> None:
     if whole:
         _state.whole_holders += 1
         _core.start()
-        if not _core.see_all(True) and _state.holders == 0:
-            _core.clear()
+        _core.see_all(True)
+        if _state.holders == 0 and _state.is_borrowed:
+            _core.clear()  # what an earlier holder left, where no calls are passed over too
     _state.holders += 1
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 import xml.etree.ElementTree as xml
 
+import memprof
 import pytest
 from conftest import FREE_THREADED, PYMOD, environment, run, run_memprof
 from memprof.control import memory_usage as usage
@@ -273,6 +274,19 @@ def test_a_function_is_called_once_and_its_true_peak_is_seen():
     assert result == {"b": 2} and begin <= stamped[0][1] <= time.time()
     traced = usage.memory_usage((take, (16,)), max_usage=True, backend="tracemalloc")
     assert abs(traced - 16) < 0.1
+
+
+def test_traced_memory_is_that_of_the_call_and_not_of_an_earlier_profile():
+    kept = []
+    prof = memprof.LineProfiler()
+    prof(lambda: kept.append(bytes(8 << 20)))()  # the trace goes on, paused where it can be
+    traced = usage.memory_usage((take, (2,)), max_usage=True, backend="tracemalloc")
+    assert abs(traced - 2) < 0.1
+    memprof.start()
+    try:
+        assert memprof.get_traced_memory()[0] < 1 << 20
+    finally:
+        memprof.stop()
 
 
 def test_shapes_for_processes(tmp_path):

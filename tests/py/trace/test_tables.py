@@ -13,7 +13,7 @@ import memprof
 import pytest
 from conftest import ROOT, run_plain, run_traced
 from memprof import Filter, Snapshot
-from memprof.control.tracing import final_snapshot
+from memprof.control.tracing import final_snapshot, snapshot_so_far
 from memprof.model.tables import KINDS, tables_of
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -37,7 +37,10 @@ def snapshot():
             thread.join()
         _ = [bytes(100_000) for _ in range(20)]
         del _
-        time.sleep(0.1)
+        wait = 0.1
+        while len(snapshot_so_far()._core.series()) < 2 and wait < 10:
+            time.sleep(wait)  # the dearer a checkpoint was, the later comes the next
+            wait *= 2
         return final_snapshot()
     finally:
         memprof.stop()
