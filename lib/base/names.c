@@ -13,7 +13,7 @@ int
 mp_names_init(struct mp_names *names)
 {
     atomic_init(&names->arena.chunk, NULL);
-    return mp_table_init(&names->table, sizeof(struct mp_name), 12, name_equal);
+    return mp_table_init(&names->table, sizeof(struct mp_name), 10, name_equal);
 }
 
 void
@@ -34,7 +34,7 @@ hash_text(const char *text, size_t length)
     }
     uint64_t rest = 0;
     memcpy(&rest, text, length);
-    return mp_hash_mix(mp_hash_mix(hash, rest), 0);
+    return mp_hash_mix(hash, rest);
 }
 
 uint32_t

@@ -2,62 +2,191 @@
 
 #include <string.h>
 
+/* A link leads to a record, by its id, or with CELL to a cell, by its index. The list ends with
+ * a link to cell 0, with which it begins. A cell holds the link to what follows it; 0: it is not
+ * in use. NEW: it may not be in the list yet, so that no search begins there. */
+#define CELL 0x80000000u
+#define NEW 0x40000000u
+#define END CELL
+
+enum { RETRY = 1024 }; /* a table that lacked memory tries to grow again after so many records */
+
+/* ---- order and cells -------------------------------------------------------------------- */
+
+static uint32_t
+reverse(uint32_t bits)
+{
+    bits = __builtin_bswap32(bits);
+    bits = (bits & 0x0f0f0f0fu) << 4 | (bits >> 4 & 0x0f0f0f0fu);
+    bits = (bits & 0x33333333u) << 2 | (bits >> 2 & 0x33333333u);
+    return (bits & 0x55555555u) << 1 | (bits >> 1 & 0x55555555u);
+}
+
+/* What is stored of a hash, and the place of its record in the list: never 0, which marks a
+ * hole, and odd, as the places of cells are even. */
+static uint32_t
+place_of(uint64_t hash)
+{
+    return reverse((uint32_t)hash) | 1;
+}
+
+static _Atomic uint32_t *
+cell_at(const struct mp_table *table, uint32_t cell)
+{
+    const unsigned first = table->first_bits;
+    if (cell >> first == 0)
+        return &atomic_load_explicit(&table->segments[0], memory_order_relaxed)[cell];
+    const unsigned top = 31 - (unsigned)__builtin_clz(cell);
+    return &atomic_load_explicit(&table->segments[top - first + 1],
+                                 memory_order_acquire)[cell - (1u << top)];
+}
+
+static size_t
+segment_bytes(const struct mp_table *table, unsigned segment)
+{
+    return sizeof(uint32_t) << (table->first_bits + (segment ? segment - 1 : 0));
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
 int
-mp_table_init(struct mp_table *table, size_t record_size, unsigned bucket_bits,
+mp_table_init(struct mp_table *table, size_t record_size, unsigned bits,
               bool (*equal)(const void *record, const void *key))
 {
     memset(table, 0, sizeof *table);
     table->record_size = record_size;
-    table->bucket_bits = bucket_bits;
+    table->first_bits = bits;
     table->equal = equal;
-    table->buckets = mp_mem_new_sparse(sizeof(uint32_t) << bucket_bits);
-    return table->buckets ? MP_OK : MP_NO_MEMORY;
+    atomic_init(&table->bits, bits);
+    _Atomic uint32_t *cells = mp_mem_new_sparse(segment_bytes(table, 0));
+    if (!cells)
+        return MP_NO_MEMORY;
+    atomic_init(&cells[0], END);
+    atomic_init(&table->segments[0], cells);
+    return MP_OK;
 }
 
 void
 mp_table_destroy(struct mp_table *table)
 {
-    mp_mem_free_sparse((void *)table->buckets, sizeof(uint32_t) << table->bucket_bits);
-    for (unsigned i = 0; i < MP_TABLE_CHUNKS; i++) {
-        char *chunk = atomic_load(&table->chunks[i]);
-        mp_mem_free(chunk, MP_TABLE_CHUNK_RECORDS * table->record_size);
-    }
+    for (unsigned i = 0; i < MP_TABLE_SEGMENTS; i++)
+        mp_mem_free_sparse((void *)atomic_load(&table->segments[i]), segment_bytes(table, i));
+    for (unsigned i = 0; i < MP_TABLE_CHUNKS; i++)
+        mp_mem_free(atomic_load(&table->chunks[i]), MP_TABLE_CHUNK_RECORDS * table->record_size);
     memset(table, 0, sizeof *table);
 }
 
-static _Atomic uint32_t *
-bucket_of(const struct mp_table *table, uint64_t hash)
+/* Twice as many cells, once there is a record for each. Without memory the pieces get longer. */
+static void
+grow(struct mp_table *table, uint32_t id)
 {
-    return &table->buckets[hash >> (64 - table->bucket_bits)];
-}
-
-/* What is stored of a hash: never 0, which marks a hole. */
-static uint32_t
-stored_hash(uint64_t hash)
-{
-    return (uint32_t)hash | 1;
-}
-
-/* Search the chain from id `from` down to, not including, id `until`. */
-static uint32_t
-search(const struct mp_table *table, uint32_t from, uint32_t until, uint32_t hash, const void *key)
-{
-    for (uint32_t id = from; id != until;) {
-        const struct mp_record *record = mp_table_at(table, id);
-        if (atomic_load_explicit(&record->hash, memory_order_relaxed) == hash &&
-            table->equal(record, key))
-            return id;
-        id = atomic_load_explicit(&record->next, memory_order_relaxed);
+    unsigned bits = atomic_load_explicit(&table->bits, memory_order_relaxed);
+    const unsigned segment = bits - table->first_bits + 1;
+    if (MP_LIKELY(id >> bits == 0) || segment >= MP_TABLE_SEGMENTS)
+        return;
+    if (!atomic_load_explicit(&table->segments[segment], memory_order_acquire)) {
+        if ((id & (id - 1)) && id % RETRY)
+            return;
+        _Atomic uint32_t *cells = mp_mem_new_sparse(segment_bytes(table, segment));
+        _Atomic uint32_t *none = NULL;
+        if (!cells)
+            return;
+        if (!atomic_compare_exchange_strong(&table->segments[segment], &none, cells))
+            mp_mem_free_sparse((void *)cells, segment_bytes(table, segment));
     }
-    return 0;
+    atomic_compare_exchange_strong(&table->bits, &bits, bits + 1);
+}
+
+/* ---- search ---------------------------------------------------------------------------------- */
+
+/* Between two neighbours of the list: where the link is, and what it says. */
+struct gap {
+    _Atomic uint32_t *link;
+    uint32_t value; /* as it was read, with NEW */
+    uint32_t found; /* the record before the gap, when it is equal to the key; else 0 */
+};
+
+/* Go on to the gap behind all of a place or lower, or to the record that is equal to the key
+ * (NULL: to none). */
+static void
+advance(const struct mp_table *table, struct gap *gap, uint32_t place, const void *key)
+{
+    gap->found = 0;
+    for (;;) {
+        gap->value = atomic_load_explicit(gap->link, memory_order_acquire);
+        const uint32_t next = gap->value & ~NEW;
+        if (next == END)
+            return;
+        if (next & CELL) {
+            if (reverse(next & ~CELL) > place)
+                return;
+            gap->link = cell_at(table, next & ~CELL);
+            continue;
+        }
+        struct mp_record *record = mp_table_at(table, next);
+        const uint32_t its = atomic_load_explicit(&record->hash, memory_order_relaxed);
+        if (its > place)
+            return;
+        gap->link = &record->next;
+        if (its == place && key && table->equal(record, key)) {
+            gap->found = next;
+            return;
+        }
+    }
+}
+
+static bool
+is_in_use(const _Atomic uint32_t *link)
+{
+    const uint32_t value = atomic_load_explicit(link, memory_order_acquire);
+    return value && !(value & NEW);
+}
+
+/* The nearest cell in use in front of a cell's place, itself if it is. */
+static _Atomic uint32_t *
+cell_in_use(const struct mp_table *table, uint32_t cell)
+{
+    _Atomic uint32_t *link = cell_at(table, cell);
+    while (MP_UNLIKELY(!is_in_use(link)) && cell) {
+        cell &= ~(1u << (31 - (unsigned)__builtin_clz(cell)));
+        link = cell_at(table, cell);
+    }
+    return link;
+}
+
+/* Take a cell into the list, unless another thread does. */
+static void
+use_cell(struct mp_table *table, uint32_t cell)
+{
+    _Atomic uint32_t *link = cell_at(table, cell);
+    uint32_t unused = 0;
+    if (!atomic_compare_exchange_strong(link, &unused, NEW | END))
+        return;
+    struct gap gap = {.link = cell_in_use(table, cell)};
+    do {
+        advance(table, &gap, reverse(cell), NULL);
+        atomic_store_explicit(link, gap.value | NEW, memory_order_relaxed);
+    } while (!atomic_compare_exchange_strong(gap.link, &gap.value, CELL | cell | (gap.value & NEW)));
+    atomic_fetch_and(link, ~NEW);
+}
+
+/* The cell of a hash is known without its place, so that the memory can be on its way. */
+static uint32_t
+cell_of(const struct mp_table *table, uint64_t hash)
+{
+    const unsigned bits = atomic_load_explicit(&table->bits, memory_order_acquire);
+    return (uint32_t)hash & ((1u << bits) - 1);
 }
 
 uint32_t
 mp_table_find(const struct mp_table *table, uint64_t hash, const void *key)
 {
-    const uint32_t head = atomic_load_explicit(bucket_of(table, hash), memory_order_acquire);
-    return search(table, head, 0, stored_hash(hash), key);
+    struct gap gap = {.link = cell_in_use(table, cell_of(table, hash))};
+    advance(table, &gap, place_of(hash), key);
+    return gap.found;
 }
+
+/* ---- new records ------------------------------------------------------------------------------- */
 
 /* Take a new id and the memory for its record. */
 static uint32_t
@@ -81,34 +210,45 @@ take_id(struct mp_table *table)
     return id;
 }
 
+/* Put a record in the gap, or where the gap has moved meanwhile; its id, or that of an equal
+ * one which was there first. */
+static uint32_t
+insert(struct mp_table *table, struct gap *gap, uint32_t id, uint32_t place)
+{
+    struct mp_record *record = mp_table_at(table, id);
+    for (;;) {
+        atomic_store_explicit(&record->next, gap->value & ~NEW, memory_order_relaxed);
+        atomic_store_explicit(&record->hash, place, memory_order_release);
+        if (atomic_compare_exchange_strong_explicit(gap->link, &gap->value,
+                                                    id | (gap->value & NEW), memory_order_release,
+                                                    memory_order_relaxed))
+            return id;
+        advance(table, gap, place, record);
+        if (gap->found) {
+            atomic_store_explicit(&record->hash, 0, memory_order_release);
+            return gap->found;
+        }
+    }
+}
+
 uint32_t
 mp_table_intern(struct mp_table *table, uint64_t hash, const void *key)
 {
-    _Atomic uint32_t *bucket = bucket_of(table, hash);
-    uint32_t head = atomic_load_explicit(bucket, memory_order_acquire);
-    uint32_t found = search(table, head, 0, stored_hash(hash), key);
-    if (found)
-        return found;
+    const uint32_t place = place_of(hash), cell = cell_of(table, hash);
+    if (!atomic_load_explicit(cell_at(table, cell), memory_order_relaxed))
+        use_cell(table, cell);
+    struct gap gap = {.link = cell_in_use(table, cell)};
+    advance(table, &gap, place, key);
+    if (gap.found)
+        return gap.found;
 
     const uint32_t id = take_id(table);
     if (!id)
         return 0;
-    struct mp_record *record = mp_table_at(table, id);
-    memcpy(record + 1, (const struct mp_record *)key + 1,
+    memcpy((struct mp_record *)mp_table_at(table, id) + 1, (const struct mp_record *)key + 1,
            table->record_size - sizeof(struct mp_record));
-    for (;;) {
-        const uint32_t seen = head;
-        atomic_store_explicit(&record->next, head, memory_order_relaxed);
-        atomic_store_explicit(&record->hash, stored_hash(hash), memory_order_release);
-        if (atomic_compare_exchange_strong_explicit(bucket, &head, id, memory_order_release,
-                                                    memory_order_acquire))
-            return id;
-        found = search(table, head, seen, stored_hash(hash), key);
-        if (found) {
-            atomic_store_explicit(&record->hash, 0, memory_order_release);
-            return found;
-        }
-    }
+    grow(table, id);
+    return insert(table, &gap, id, place);
 }
 
 const void *
@@ -122,25 +262,88 @@ mp_table_peek(const struct mp_table *table, uint32_t id)
     return atomic_load_explicit(&record->hash, memory_order_acquire) ? record : NULL;
 }
 
+/* ---- check --------------------------------------------------------------------------------------- */
+
+static uint64_t
+count_complete(const struct mp_table *table)
+{
+    uint64_t complete = 0;
+    for (uint32_t id = 1; id <= mp_table_count(table); id++)
+        complete += mp_table_peek(table, id) != NULL;
+    return complete;
+}
+
+static uint64_t
+count_used_cells(const struct mp_table *table)
+{
+    uint64_t used = 0;
+    for (uint32_t cell = 1; cell >> atomic_load(&table->bits) == 0; cell++)
+        used += atomic_load(cell_at(table, cell)) != 0;
+    return used;
+}
+
+/* Is the link sound whose place must be above `last`, or the same for records? */
+static const char *
+fault_of(const struct mp_table *table, uint32_t link, uint32_t last)
+{
+    if (link & CELL) {
+        if ((link & ~CELL) >> atomic_load(&table->bits))
+            return "a link leads to a cell that does not exist";
+        return reverse(link & ~CELL) > last ? NULL : "the list is out of order";
+    }
+    const struct mp_record *record = mp_table_peek(table, link);
+    if (!record)
+        return "the list leads to a hole";
+    return atomic_load(&record->hash) >= last ? NULL : "the list is out of order";
+}
+
 bool
 mp_table_check(const struct mp_table *table, const char **why)
 {
-    const uint32_t count = mp_table_count(table);
-    uint32_t chained = 0, complete = 0;
+    uint64_t records = 0, cells = 0;
+    uint32_t last = 0;
+    uint32_t link = atomic_load_explicit(cell_at(table, 0), memory_order_acquire);
 
-    for (uint32_t id = 1; id <= count; id++)
-        complete += mp_table_peek(table, id) != NULL;
-    for (uint64_t b = 0; b < (uint64_t)1 << table->bucket_bits; b++) {
-        uint32_t id = atomic_load_explicit(&table->buckets[b], memory_order_acquire);
-        while (id) {
-            const struct mp_record *record = mp_table_peek(table, id);
-            if (!record || ++chained > count) {
-                *why = record ? "a chain has a cycle" : "a chain leads to a hole";
-                return false;
-            }
-            id = atomic_load_explicit(&record->next, memory_order_relaxed);
+    for (; link != END; link &= ~NEW) {
+        *why = records > mp_table_count(table) ? "the list has a cycle"
+                                               : fault_of(table, link, last);
+        if (*why)
+            return false;
+        if (link & CELL) {
+            cells++;
+            last = reverse(link & ~CELL);
+            link = atomic_load_explicit(cell_at(table, link & ~CELL), memory_order_acquire);
+        } else {
+            const struct mp_record *record = mp_table_at(table, link);
+            records++;
+            last = atomic_load(&record->hash);
+            link = atomic_load_explicit(&record->next, memory_order_acquire);
         }
     }
-    *why = chained == complete ? NULL : "a record is in no chain";
-    return chained == complete;
+    *why = records != count_complete(table) ? "a record is not in the list"
+           : cells > count_used_cells(table) ? "a cell is in the list and not in use"
+                                             : NULL;
+    return *why == NULL;
+}
+
+struct mp_table_spread
+mp_table_spread(const struct mp_table *table)
+{
+    struct mp_table_spread spread = {.cells = (uint64_t)1 << atomic_load(&table->bits)};
+    uint64_t behind = 0;
+    uint32_t link = atomic_load(cell_at(table, 0)) & ~NEW;
+
+    while (link != END) {
+        if (link & CELL) {
+            behind = 0;
+            link = atomic_load(cell_at(table, link & ~CELL)) & ~NEW;
+            continue;
+        }
+        spread.records++;
+        spread.steps += ++behind;
+        if (behind > spread.longest)
+            spread.longest = behind;
+        link = atomic_load(&((struct mp_record *)mp_table_at(table, link))->next);
+    }
+    return spread;
 }

@@ -113,7 +113,7 @@ explain_heap(struct mp_heap *heap, void *data)
 static bool
 map_sites(struct explain *explain, PyObject *stacks)
 {
-    const uint32_t highest = mp_table_count(&mp_tracer.depot.stacks);
+    const uint32_t highest = mp_stacks_count(&mp_tracer.depot.stacks);
     const size_t size = ((size_t)highest + 1) * sizeof(uint32_t);
     uint32_t *by_stack = mp_mem_new(size);
     explain->sites = mp_table_count(&mp_tracer.depot.sites);

@@ -84,7 +84,7 @@ cut_mark(const char *text)
 static bool
 depot_is_crowded(void)
 {
-    return mp_table_count(&mp_tracer.depot.stacks) >= MP_STACKS_BEFORE_CUT;
+    return mp_stacks_count(&mp_tracer.depot.stacks) >= MP_STACKS_BEFORE_CUT;
 }
 
 /* The stack of a location on top of another; 0: no room for it. */
