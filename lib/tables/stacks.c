@@ -157,6 +157,7 @@ mp_stacks_push(struct mp_stacks *stacks, uint32_t parent, const uint32_t *locati
                uint32_t count, uint32_t *ids)
 {
     struct key key = {.stacks = stacks, .parent = parent};
+    assert(!parent || is_location(read_word(stacks, parent)));
     for (uint32_t i = 0; i < count;) {
         uint32_t known = 1;
         key.location = locations[i];
