@@ -31,7 +31,6 @@ enum {
     MP_SITE_SETS = 2048,
     MP_SITE_WAYS = 4, /* a cache line; the latest first */
     MP_LOCATION_SLOTS = 2048,
-    MP_STACK_SLOTS = 4096,
     MP_LINE_CURSORS = 16, /* power of two */
 };
 
@@ -45,11 +44,6 @@ struct mp_site_way {
 struct mp_location_slot {
     uintptr_t ip;
     uint32_t location;
-};
-
-/* Stack of the caller and location -> stack of the depot. Good for ever, as the depot's ids. */
-struct mp_stack_slot {
-    uint32_t parent, location, stack;
 };
 
 /* One Python frame as captured: identity of the code and of the instruction. */
@@ -129,7 +123,6 @@ struct mp_thread {
     struct mp_line_cursor lines[MP_LINE_CURSORS]; /* by code object */
     _Alignas(64) struct mp_trail trail;
     struct mp_path path;
-    struct mp_stack_slot stacks[MP_STACK_SLOTS];
 };
 
 /* NULL until the thread meets its first hook. */
