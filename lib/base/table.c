@@ -76,25 +76,33 @@ mp_table_destroy(struct mp_table *table)
     memset(table, 0, sizeof *table);
 }
 
-/* Twice as many cells, once there is a record for each. Without memory the pieces get longer. */
+static bool
+reach_segment(struct mp_table *table, unsigned segment)
+{
+    if (segment >= MP_TABLE_SEGMENTS)
+        return false;
+    if (atomic_load_explicit(&table->segments[segment], memory_order_acquire))
+        return true;
+    _Atomic uint32_t *cells = mp_mem_new_sparse(segment_bytes(table, segment));
+    _Atomic uint32_t *none = NULL;
+    if (!cells)
+        return false;
+    if (!atomic_compare_exchange_strong(&table->segments[segment], &none, cells))
+        mp_mem_free_sparse((void *)cells, segment_bytes(table, segment));
+    return true;
+}
+
+/* Twice as many cells, once there is a record for each. Without memory their pieces get longer,
+ * and now and then it is tried again. */
 static void
 grow(struct mp_table *table, uint32_t id)
 {
     unsigned bits = atomic_load_explicit(&table->bits, memory_order_relaxed);
-    const unsigned segment = bits - table->first_bits + 1;
-    if (MP_LIKELY(id >> bits == 0) || segment >= MP_TABLE_SEGMENTS)
+    if (MP_LIKELY(id >> bits == 0) || ((id & (id - 1)) && id % RETRY))
         return;
-    if (!atomic_load_explicit(&table->segments[segment], memory_order_acquire)) {
-        if ((id & (id - 1)) && id % RETRY)
-            return;
-        _Atomic uint32_t *cells = mp_mem_new_sparse(segment_bytes(table, segment));
-        _Atomic uint32_t *none = NULL;
-        if (!cells)
-            return;
-        if (!atomic_compare_exchange_strong(&table->segments[segment], &none, cells))
-            mp_mem_free_sparse((void *)cells, segment_bytes(table, segment));
-    }
-    atomic_compare_exchange_strong(&table->bits, &bits, bits + 1);
+    while (id >> bits && reach_segment(table, bits - table->first_bits + 1))
+        if (atomic_compare_exchange_strong(&table->bits, &bits, bits + 1))
+            bits++;
 }
 
 /* ---- search ---------------------------------------------------------------------------------- */
