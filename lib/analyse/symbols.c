@@ -160,7 +160,7 @@ intern_stacks(const struct mp_symbols *symbols, struct mp_depot *depot, const st
         const uint32_t location =
             map->location[from->location & ~MP_FOLDED] | (from->location & MP_FOLDED);
         if (!from->location)
-            continue;
+            continue; /* a hole */
         stack_ids[id] = mp_depot_stack(depot, stack_ids[from->parent], location);
         if (!stack_ids[id])
             return false;

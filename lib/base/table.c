@@ -107,17 +107,19 @@ grow(struct mp_table *table, uint32_t id)
 
 /* ---- search ---------------------------------------------------------------------------------- */
 
-/* Between two neighbours of the list: where the link is, and what it says. */
+/* The gap between two neighbours of the list behind all of a place or lower: where its link is,
+ * and what it says. */
 struct gap {
+    uint32_t place;
+    const void *key; /* a record that is equal to this ends the search; NULL: none does */
     _Atomic uint32_t *link;
-    uint32_t value; /* as it was read, with NEW */
-    uint32_t found; /* the record before the gap, when it is equal to the key; else 0 */
+    uint32_t value;  /* of the link as it was read, with NEW */
+    uint32_t found;  /* the record in front, when it is equal to the key; else 0 */
 };
 
-/* Go on to the gap behind all of a place or lower, or to the record that is equal to the key
- * (NULL: to none). */
+/* Go on from the gap's link to the gap. */
 static void
-advance(const struct mp_table *table, struct gap *gap, uint32_t place, const void *key)
+advance(const struct mp_table *table, struct gap *gap)
 {
     gap->found = 0;
     for (;;) {
@@ -126,17 +128,17 @@ advance(const struct mp_table *table, struct gap *gap, uint32_t place, const voi
         if (next == END)
             return;
         if (next & CELL) {
-            if (reverse(next & ~CELL) > place)
+            if (reverse(next & ~CELL) > gap->place)
                 return;
             gap->link = cell_at(table, next & ~CELL);
             continue;
         }
         struct mp_record *record = mp_table_at(table, next);
         const uint32_t its = atomic_load_explicit(&record->hash, memory_order_relaxed);
-        if (its > place)
+        if (its > gap->place)
             return;
         gap->link = &record->next;
-        if (its == place && key && table->equal(record, key)) {
+        if (its == gap->place && gap->key && table->equal(record, gap->key)) {
             gap->found = next;
             return;
         }
@@ -170,9 +172,9 @@ use_cell(struct mp_table *table, uint32_t cell)
     uint32_t unused = 0;
     if (!atomic_compare_exchange_strong(link, &unused, NEW | END))
         return;
-    struct gap gap = {.link = cell_in_use(table, cell)};
+    struct gap gap = {.place = reverse(cell), .link = cell_in_use(table, cell)};
     do {
-        advance(table, &gap, reverse(cell), NULL);
+        advance(table, &gap);
         atomic_store_explicit(link, gap.value | NEW, memory_order_relaxed);
     } while (!atomic_compare_exchange_strong(gap.link, &gap.value, CELL | cell | (gap.value & NEW)));
     atomic_fetch_and(link, ~NEW);
@@ -189,8 +191,9 @@ cell_of(const struct mp_table *table, uint64_t hash)
 uint32_t
 mp_table_find(const struct mp_table *table, uint64_t hash, const void *key)
 {
-    struct gap gap = {.link = cell_in_use(table, cell_of(table, hash))};
-    advance(table, &gap, place_of(hash), key);
+    struct gap gap = {.place = place_of(hash), .key = key,
+                      .link = cell_in_use(table, cell_of(table, hash))};
+    advance(table, &gap);
     return gap.found;
 }
 
@@ -221,17 +224,17 @@ take_id(struct mp_table *table)
 /* Put a record in the gap, or where the gap has moved meanwhile; its id, or that of an equal
  * one which was there first. */
 static uint32_t
-insert(struct mp_table *table, struct gap *gap, uint32_t id, uint32_t place)
+insert(struct mp_table *table, struct gap *gap, uint32_t id)
 {
     struct mp_record *record = mp_table_at(table, id);
     for (;;) {
         atomic_store_explicit(&record->next, gap->value & ~NEW, memory_order_relaxed);
-        atomic_store_explicit(&record->hash, place, memory_order_release);
+        atomic_store_explicit(&record->hash, gap->place, memory_order_release);
         if (atomic_compare_exchange_strong_explicit(gap->link, &gap->value,
                                                     id | (gap->value & NEW), memory_order_release,
                                                     memory_order_relaxed))
             return id;
-        advance(table, gap, place, record);
+        advance(table, gap);
         if (gap->found) {
             atomic_store_explicit(&record->hash, 0, memory_order_release);
             return gap->found;
@@ -242,11 +245,11 @@ insert(struct mp_table *table, struct gap *gap, uint32_t id, uint32_t place)
 uint32_t
 mp_table_intern(struct mp_table *table, uint64_t hash, const void *key)
 {
-    const uint32_t place = place_of(hash), cell = cell_of(table, hash);
+    const uint32_t cell = cell_of(table, hash);
     if (!atomic_load_explicit(cell_at(table, cell), memory_order_relaxed))
         use_cell(table, cell);
-    struct gap gap = {.link = cell_in_use(table, cell)};
-    advance(table, &gap, place, key);
+    struct gap gap = {.place = place_of(hash), .key = key, .link = cell_in_use(table, cell)};
+    advance(table, &gap);
     if (gap.found)
         return gap.found;
 
@@ -256,7 +259,7 @@ mp_table_intern(struct mp_table *table, uint64_t hash, const void *key)
     memcpy((struct mp_record *)mp_table_at(table, id) + 1, (const struct mp_record *)key + 1,
            table->record_size - sizeof(struct mp_record));
     grow(table, id);
-    return insert(table, &gap, id, place);
+    return insert(table, &gap, id);
 }
 
 const void *

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* Where a run begins. Its words say on which stack, and with which location. */
+/* Where a run begins. */
 struct branch {
     struct mp_record record;
     uint32_t first;
@@ -13,48 +13,61 @@ struct branch {
 struct key {
     struct branch branch;
     const struct mp_stacks *stacks;
-    uint32_t parent, location;
+    uint64_t node;
 };
 
-/* ---- words ------------------------------------------------------------------------------ */
+/* Of the first node of a run: until a branch leads to it nobody may take it for a stack. */
+#define FIRST ((uint64_t)1 << 63)
 
-static _Atomic uint32_t *
-word_at(const struct mp_stacks *stacks, uint32_t id)
+enum { CHUNK_BYTES = MP_STACKS_CHUNK * sizeof(mp_node) };
+
+/* ---- nodes ------------------------------------------------------------------------------ */
+
+static uint64_t
+node_of(uint32_t parent, uint32_t location)
 {
-    _Atomic uint32_t *chunk = atomic_load_explicit(&stacks->chunks[id / MP_STACKS_CHUNK_WORDS],
-                                                   memory_order_acquire);
-    return chunk ? chunk + id % MP_STACKS_CHUNK_WORDS : NULL;
+    return (uint64_t)parent << 32 | location;
+}
+
+static uint32_t
+parent_of(uint64_t node)
+{
+    return (uint32_t)((node & ~FIRST) >> 32);
 }
 
 /* 0 where there is none yet. */
-static uint32_t
-read_word(const struct mp_stacks *stacks, uint32_t id)
+static uint64_t
+read_node(const struct mp_stacks *stacks, uint32_t id)
 {
-    const _Atomic uint32_t *word = word_at(stacks, id);
-    return word ? atomic_load_explicit(word, memory_order_relaxed) : 0;
+    const mp_node *chunk = id > MP_STACKS_MAX
+                               ? NULL
+                               : atomic_load_explicit(&stacks->chunks[id / MP_STACKS_CHUNK],
+                                                      memory_order_acquire);
+    return chunk ? atomic_load_explicit(&chunk[id % MP_STACKS_CHUNK], memory_order_relaxed) : 0;
 }
 
-static bool
-is_location(uint32_t word)
+/* Only into memory that was reached. */
+static void
+write_node(struct mp_stacks *stacks, uint32_t id, uint64_t node)
 {
-    return word && !(word & MP_STACKS_HEADER);
+    mp_node *chunk = atomic_load_explicit(&stacks->chunks[id / MP_STACKS_CHUNK],
+                                          memory_order_relaxed);
+    atomic_store_explicit(&chunk[id % MP_STACKS_CHUNK], node, memory_order_relaxed);
 }
 
 static bool
 branch_equal(const void *record, const void *key)
 {
-    const struct branch *branch = record;
     const struct key *wanted = key;
-    const _Atomic uint32_t *first = word_at(wanted->stacks, branch->first);
-    return atomic_load_explicit(first, memory_order_relaxed) == wanted->location &&
-           atomic_load_explicit(first - 1, memory_order_relaxed) ==
-               (wanted->parent | MP_STACKS_HEADER);
+    return read_node(wanted->stacks, ((const struct branch *)record)->first) == wanted->node;
 }
 
-static uint64_t
-hash_of(const struct key *key)
+static uint32_t
+find_branch(const struct key *key)
 {
-    return mp_hash_mix(0, (uint64_t)key->parent << 32 | key->location);
+    const struct mp_table *branches = &key->stacks->branches;
+    const uint32_t id = mp_table_find(branches, mp_hash_mix(0, key->node), key);
+    return id ? ((const struct branch *)mp_table_at(branches, id))->first : 0;
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -71,112 +84,95 @@ mp_stacks_destroy(struct mp_stacks *stacks)
 {
     mp_table_destroy(&stacks->branches);
     for (unsigned i = 0; i < MP_STACKS_CHUNKS; i++)
-        mp_mem_free((void *)atomic_load(&stacks->chunks[i]),
-                    MP_STACKS_CHUNK_WORDS * sizeof(uint32_t));
+        mp_mem_free((void *)atomic_load(&stacks->chunks[i]), CHUNK_BYTES);
     memset(stacks, 0, sizeof *stacks);
 }
 
 /* ---- new runs --------------------------------------------------------------------------------- */
 
 static bool
-reach_chunk(struct mp_stacks *stacks, uint32_t id)
+reach(struct mp_stacks *stacks, uint32_t id)
 {
-    _Atomic uint32_t *_Atomic *slot = &stacks->chunks[id / MP_STACKS_CHUNK_WORDS];
+    mp_node *_Atomic *slot = &stacks->chunks[id / MP_STACKS_CHUNK];
     if (MP_LIKELY(atomic_load_explicit(slot, memory_order_acquire) != NULL))
         return true;
-    _Atomic uint32_t *fresh = mp_mem_new(MP_STACKS_CHUNK_WORDS * sizeof(uint32_t));
-    _Atomic uint32_t *none = NULL;
+    mp_node *fresh = mp_mem_new(CHUNK_BYTES);
+    mp_node *none = NULL;
     if (!fresh)
         return false;
     if (!atomic_compare_exchange_strong(slot, &none, fresh))
-        mp_mem_free((void *)fresh, MP_STACKS_CHUNK_WORDS * sizeof(uint32_t));
+        mp_mem_free((void *)fresh, CHUNK_BYTES);
     return true;
 }
 
-/* Take `count` words of one chunk, for the caller alone; the id of the first, 0: none are left. */
+/* Take ids one after the other, and the memory of their nodes; the first, 0: there is none. */
 static uint32_t
-take_words(struct mp_stacks *stacks, uint32_t count)
+take_ids(struct mp_stacks *stacks, uint32_t count)
 {
-    for (;;) {
-        if (atomic_load_explicit(&stacks->used, memory_order_relaxed) >= MP_STACKS_MAX - count)
-            return 0;
-        const uint32_t first = atomic_fetch_add(&stacks->used, count) + 1;
-        const uint32_t last = first + count - 1;
-        if (last > MP_STACKS_MAX)
-            return 0;
-        if (first / MP_STACKS_CHUNK_WORDS == last / MP_STACKS_CHUNK_WORDS)
-            return reach_chunk(stacks, first) ? first : 0;
-    }
-}
-
-/* Write a run; the id of its first location, 0: no memory. */
-static uint32_t
-write_run(struct mp_stacks *stacks, uint32_t parent, const uint32_t *locations, uint32_t count)
-{
-    const uint32_t header = take_words(stacks, count + 1);
-    if (!header)
+    assert(count && count <= MP_STACKS_CHUNK);
+    if (atomic_load_explicit(&stacks->used, memory_order_relaxed) > MP_STACKS_MAX - count)
         return 0;
-    _Atomic uint32_t *word = word_at(stacks, header);
-    atomic_store_explicit(word, parent | MP_STACKS_HEADER, memory_order_relaxed);
-    for (uint32_t i = 0; i < count; i++)
-        atomic_store_explicit(word + 1 + i, locations[i], memory_order_relaxed);
-    return header + 1;
+    const uint32_t first = atomic_fetch_add(&stacks->used, count) + 1;
+    if (first > MP_STACKS_MAX - count)
+        return 0; /* another thread has taken the last ones */
+    return reach(stacks, first) && reach(stacks, first + count - 1) ? first : 0;
 }
 
-/* Another thread was first, or there is no memory for the branch. */
 static void
-erase_run(struct mp_stacks *stacks, uint32_t first, uint32_t count)
+erase(struct mp_stacks *stacks, uint32_t first, uint32_t count)
 {
-    for (uint32_t id = first + count; id-- > first - 1;)
-        atomic_store_explicit(word_at(stacks, id), 0, memory_order_relaxed);
+    for (uint32_t i = 0; i < count; i++)
+        write_node(stacks, first + i, 0);
 }
 
-/* Begin a run with all locations; the id of the first. *written: how many of them are new. */
+/* Make a run of all locations; the id of its first node, 0: no memory. *known: how many nodes of
+ * it there are: 1 when another thread was first. */
 static uint32_t
 add_run(struct mp_stacks *stacks, struct key *key, const uint32_t *locations, uint32_t count,
-        uint32_t *written)
+        uint32_t *known)
 {
-    if (count > MP_STACKS_RUN_MAX)
-        count = MP_STACKS_RUN_MAX;
-    const uint32_t first = write_run(stacks, key->parent, locations, count);
+    const uint32_t first = take_ids(stacks, count);
     if (!first)
         return 0;
+    write_node(stacks, first, key->node);
+    for (uint32_t i = 1; i < count; i++)
+        write_node(stacks, first + i, node_of(first + i - 1, locations[i]));
+
     key->branch.first = first;
-    const uint32_t branch = mp_table_intern(&stacks->branches, hash_of(key), key);
-    const struct branch *found = branch ? mp_table_at(&stacks->branches, branch) : NULL;
-    *written = count;
-    if (found && found->first == first)
+    const uint32_t id = mp_table_intern(&stacks->branches, mp_hash_mix(0, key->node), key);
+    const struct branch *branch = id ? mp_table_at(&stacks->branches, id) : NULL;
+    *known = count;
+    if (branch && branch->first == first)
         return first;
-    erase_run(stacks, first, count);
-    *written = 1;
-    return found ? found->first : 0;
+    erase(stacks, first, count);
+    *known = 1;
+    return branch ? branch->first : 0;
 }
 
 uint32_t
 mp_stacks_push(struct mp_stacks *stacks, uint32_t parent, const uint32_t *locations,
                uint32_t count, uint32_t *ids)
 {
-    struct key key = {.stacks = stacks, .parent = parent};
-    assert(!parent || is_location(read_word(stacks, parent)));
+    struct key key = {.stacks = stacks};
+    assert(!parent || read_node(stacks, parent));
     for (uint32_t i = 0; i < count;) {
-        uint32_t known = 1;
-        key.location = locations[i];
-        assert(is_location(key.location));
-        uint32_t id = key.parent + 1;
-        if (!key.parent || id % MP_STACKS_CHUNK_WORDS == 0 ||
-            read_word(stacks, id) != key.location) {
-            const uint32_t branch = mp_table_find(&stacks->branches, hash_of(&key), &key);
-            id = branch ? ((const struct branch *)mp_table_at(&stacks->branches, branch))->first
-                        : add_run(stacks, &key, locations + i, count - i, &known);
+        uint32_t id = parent + 1, known = 1;
+        assert(locations[i]);
+        key.node = node_of(parent, locations[i]) | FIRST;
+        if (read_node(stacks, id) != (key.node & ~FIRST)) {
+            id = find_branch(&key);
+            if (!id)
+                id = add_run(stacks, &key, locations + i,
+                             count - i < MP_STACKS_CHUNK ? count - i : MP_STACKS_CHUNK, &known);
+            if (!id)
+                return 0;
         }
-        if (!id)
-            return 0;
         for (; known; known--, i++, id++)
             if (ids)
                 ids[i] = id;
-        key.parent = id - 1;
+        parent = id - 1;
     }
-    return key.parent;
+    return parent;
 }
 
 /* ---- questions ------------------------------------------------------------------------------------ */
@@ -184,26 +180,10 @@ mp_stacks_push(struct mp_stacks *stacks, uint32_t parent, const uint32_t *locati
 bool
 mp_stacks_at(const struct mp_stacks *stacks, uint32_t id, uint32_t *parent, uint32_t *location)
 {
-    if (id < 2 || id > mp_stacks_count(stacks) || id % MP_STACKS_CHUNK_WORDS == 0)
-        return false;
-    const uint32_t word = read_word(stacks, id), before = read_word(stacks, id - 1);
-    if (!is_location(word) || !before)
-        return false;
-    *location = word;
-    *parent = before & MP_STACKS_HEADER ? before & MP_STACKS_LOCATION : id - 1;
-    return true;
-}
-
-/* Does a branch lead to the run whose header is at `id`? */
-static bool
-is_led_to(const struct mp_stacks *stacks, uint32_t id)
-{
-    const struct key key = {.stacks = stacks,
-                            .parent = read_word(stacks, id) & MP_STACKS_LOCATION,
-                            .location = read_word(stacks, id + 1)};
-    const uint32_t branch = mp_table_find(&stacks->branches, hash_of(&key), &key);
-    return branch &&
-           ((const struct branch *)mp_table_at(&stacks->branches, branch))->first == id + 1;
+    const uint64_t node = read_node(stacks, id);
+    *parent = parent_of(node);
+    *location = (uint32_t)node;
+    return node != 0;
 }
 
 bool
@@ -212,16 +192,16 @@ mp_stacks_check(const struct mp_stacks *stacks, const char **why)
     if (!mp_table_check(&stacks->branches, why))
         return false;
     for (uint32_t id = 1; id <= mp_stacks_count(stacks) && !*why; id++) {
-        const uint32_t word = read_word(stacks, id), before = read_word(stacks, id - 1);
-        if (word & MP_STACKS_HEADER) {
-            if ((word & ~MP_STACKS_HEADER) >= id)
-                *why = "a stack is older than its caller";
-            else if (!is_location(read_word(stacks, id + 1)))
-                *why = "a run is empty";
-            else if (!is_led_to(stacks, id))
-                *why = "no branch leads to a run";
-        } else if (word && !before)
-            *why = "a location is in no run";
+        const struct key key = {.stacks = stacks, .node = read_node(stacks, id)};
+        const uint32_t parent = parent_of(key.node);
+        if (!key.node)
+            continue;
+        if (parent >= id)
+            *why = "a stack is older than its caller";
+        else if (parent && !read_node(stacks, parent))
+            *why = "the caller of a stack is a hole";
+        else if (key.node & FIRST ? find_branch(&key) != id : parent + 1 != id)
+            *why = key.node & FIRST ? "no branch leads to a run" : "a run is broken";
     }
     return *why == NULL;
 }

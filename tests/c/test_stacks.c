@@ -54,13 +54,14 @@ new_stack_is_one_run_and_each_of_its_callers_has_an_id(void **state)
     uint32_t ids[4];
     make(&stacks);
     const uint32_t top = mp_stacks_push(&stacks, 0, frames, 4, ids);
-    assert_int_equal(mp_stacks_count(&stacks), 5); /* a header and four words */
+    assert_int_equal(mp_stacks_count(&stacks), 4);
+    assert_int_equal(mp_table_count(&stacks.branches), 1);
     assert_int_equal(top, ids[3]);
     for (uint32_t i = 0; i < 4; i++)
         assert_is(&stacks, ids[i], frames, i + 1);
     assert_int_equal(mp_stacks_push(&stacks, 0, frames, 4, NULL), top);
     assert_int_equal(push(&stacks, ids[1], 9 | MP_FOLDED), ids[2]);
-    assert_int_equal(mp_stacks_count(&stacks), 5);
+    assert_int_equal(mp_stacks_count(&stacks), 4);
     assert_int_equal(mp_stacks_push(&stacks, ids[2], NULL, 0, NULL), ids[2]);
     assert_sound(&stacks);
     mp_stacks_destroy(&stacks);
@@ -89,17 +90,19 @@ what_differs_is_a_branch(void **state)
 }
 
 static void
-ids_of_headers_are_no_stacks(void **state)
+ids_are_dense_and_no_others_are_stacks(void **state)
 {
     (void)state;
     static struct mp_stacks stacks;
-    uint32_t parent, location, found = 0;
+    uint32_t parent, location;
     make(&stacks);
     for (uint32_t i = 1; i <= 100; i++)
-        push(&stacks, 0, i);
-    for (uint32_t id = 0; id <= mp_stacks_count(&stacks) + 2; id++)
-        found += mp_stacks_at(&stacks, id, &parent, &location);
-    assert_int_equal(found, 100);
+        assert_int_equal(push(&stacks, 0, i), i);
+    for (uint32_t id = 1; id <= 100; id++)
+        assert_true(mp_stacks_at(&stacks, id, &parent, &location));
+    assert_false(mp_stacks_at(&stacks, 0, &parent, &location));
+    assert_false(mp_stacks_at(&stacks, 101, &parent, &location));
+    assert_false(mp_stacks_at(&stacks, MP_STACKS_CHUNK, &parent, &location));
     assert_false(mp_stacks_at(&stacks, UINT32_MAX, &parent, &location));
     mp_stacks_destroy(&stacks);
 }
@@ -109,7 +112,7 @@ long_stack_is_kept_whole(void **state)
 {
     (void)state;
     static struct mp_stacks stacks;
-    static uint32_t frames[3 * MP_STACKS_RUN_MAX + 5], ids[3 * MP_STACKS_RUN_MAX + 5];
+    static uint32_t frames[2 * MP_STACKS_CHUNK + 5], ids[2 * MP_STACKS_CHUNK + 5];
     const uint32_t count = sizeof frames / sizeof *frames;
     make(&stacks);
     for (uint32_t i = 0; i < count; i++)
@@ -118,7 +121,7 @@ long_stack_is_kept_whole(void **state)
     assert_is(&stacks, top, frames, count);
     assert_int_equal(mp_stacks_push(&stacks, 0, frames, count, NULL), top);
     assert_int_equal(mp_stacks_push(&stacks, 0, frames, 2000, NULL), ids[1999]);
-    assert_int_equal(mp_stacks_count(&stacks), count + 4); /* of four runs */
+    assert_int_equal(mp_stacks_count(&stacks), count);
     assert_sound(&stacks);
     mp_stacks_destroy(&stacks);
 }
@@ -167,12 +170,12 @@ random_walks_come_back_as_they_went_in(void **state)
 }
 
 static void
-runs_do_not_cross_from_chunk_to_chunk(void **state)
+runs_cross_from_chunk_to_chunk(void **state)
 {
     (void)state;
     static struct mp_stacks stacks;
     enum { LENGTH = 1000 };
-    uint32_t frames[LENGTH], tops[3 * MP_STACKS_CHUNK_WORDS / LENGTH];
+    uint32_t frames[LENGTH], tops[3 * MP_STACKS_CHUNK / LENGTH];
     const uint32_t count = sizeof tops / sizeof *tops;
     make(&stacks);
     for (uint32_t walk = 0; walk < count; walk++) {
@@ -201,7 +204,7 @@ full_tree_returns_none_and_still_finds(void **state)
     uint32_t ids[3] = {0};
     make(&stacks);
     const uint32_t top = mp_stacks_push(&stacks, 0, frames, 3, NULL);
-    atomic_store(&stacks.used, MP_STACKS_MAX - 2); /* as if the words between were taken */
+    atomic_store(&stacks.used, MP_STACKS_MAX - 2); /* as if the ids between were taken */
     assert_int_equal(mp_stacks_push(&stacks, top, frames, 3, ids), 0);
     assert_int_equal(mp_stacks_push(&stacks, 0, frames, 3, ids), top);
     assert_int_equal(mp_stacks_count(&stacks), MP_STACKS_MAX - 2);
@@ -229,7 +232,7 @@ lack_of_memory_loses_what_is_new_and_no_more(void **state)
             mp_stacks_destroy(&stacks);
         }
         mp_mem_fail_nth(0);
-        assert_int_equal(lost, n < 4); /* cells, words, branches */
+        assert_int_equal(lost, n < 4); /* cells, nodes, branches */
         assert_int_equal(mp_mem_mapped(), before);
     }
 }
@@ -243,20 +246,21 @@ check_sees_what_is_broken(void **state)
     const char *why;
     make(&stacks);
     const uint32_t top = mp_stacks_push(&stacks, 0, frames, 3, NULL);
-    _Atomic uint32_t *words = stacks.chunks[0];
+    mp_node *nodes = stacks.chunks[0];
     struct {
-        uint32_t id, word;
+        uint32_t id;
+        uint64_t node;
         const char *why;
-    } cases[] = {{top - 3, MP_STACKS_HEADER | top, "a stack is older than its caller"},
-                 {top - 2, 0, "a run is empty"},
-                 {top - 2, 9, "no branch leads to a run"},
-                 {top - 3, 0, "a location is in no run"}};
+    } cases[] = {{top, (uint64_t)top << 32 | 3, "a stack is older than its caller"},
+                 {top - 1, 0, "the caller of a stack is a hole"},
+                 {top - 2, (uint64_t)1 << 63 | 9, "no branch leads to a run"},
+                 {top, (uint64_t)(top - 2) << 32 | 3, "a run is broken"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const uint32_t right = words[cases[i].id];
-        words[cases[i].id] = cases[i].word;
+        const uint64_t right = nodes[cases[i].id];
+        nodes[cases[i].id] = cases[i].node;
         assert_false(mp_stacks_check(&stacks, &why));
         assert_string_equal(why, cases[i].why);
-        words[cases[i].id] = right;
+        nodes[cases[i].id] = right;
         assert_sound(&stacks);
     }
     mp_stacks_destroy(&stacks);
@@ -318,10 +322,10 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_stack_is_one_run_and_each_of_its_callers_has_an_id),
         cmocka_unit_test(what_differs_is_a_branch),
-        cmocka_unit_test(ids_of_headers_are_no_stacks),
+        cmocka_unit_test(ids_are_dense_and_no_others_are_stacks),
         cmocka_unit_test(long_stack_is_kept_whole),
         cmocka_unit_test(random_walks_come_back_as_they_went_in),
-        cmocka_unit_test(runs_do_not_cross_from_chunk_to_chunk),
+        cmocka_unit_test(runs_cross_from_chunk_to_chunk),
         cmocka_unit_test(full_tree_returns_none_and_still_finds),
         cmocka_unit_test(lack_of_memory_loses_what_is_new_and_no_more),
         cmocka_unit_test(check_sees_what_is_broken),
