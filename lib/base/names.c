@@ -44,7 +44,8 @@ mp_names_intern(struct mp_names *names, const char *text, size_t length)
         return 0;
     const uint64_t hash = hash_text(text, length);
     struct mp_name name = {.length = (uint32_t)length, .text = text};
-    const uint32_t id = mp_table_find(&names->table, hash, &name);
+    struct mp_table_gap gap;
+    const uint32_t id = mp_table_search(&names->table, hash, &name, &gap);
     if (id)
         return id;
     char *copy = mp_arena_new(&names->arena, length);
@@ -52,5 +53,5 @@ mp_names_intern(struct mp_names *names, const char *text, size_t length)
         return 0;
     memcpy(copy, text, length);
     name.text = copy;
-    return mp_table_intern(&names->table, hash, &name);
+    return mp_table_insert(&names->table, &gap);
 }

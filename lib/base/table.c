@@ -9,7 +9,10 @@
 #define NEW 0x40000000u
 #define END CELL
 
-enum { RETRY = 1024 }; /* a table that lacked memory tries to grow again after so many records */
+enum {
+    PIECE = 2,    /* records of a piece, on an average, when the cells are doubled */
+    RETRY = 1024, /* after so many records a table that lacked memory tries again */
+};
 
 /* ---- order and cells -------------------------------------------------------------------- */
 
@@ -20,14 +23,6 @@ reverse(uint32_t bits)
     bits = (bits & 0x0f0f0f0fu) << 4 | (bits >> 4 & 0x0f0f0f0fu);
     bits = (bits & 0x33333333u) << 2 | (bits >> 2 & 0x33333333u);
     return (bits & 0x55555555u) << 1 | (bits >> 1 & 0x55555555u);
-}
-
-/* What is stored of a hash, and the place of its record in the list: never 0, which marks a
- * hole, and odd, as the places of cells are even. */
-static uint32_t
-place_of(uint64_t hash)
-{
-    return reverse((uint32_t)hash) | 1;
 }
 
 static _Atomic uint32_t *
@@ -92,87 +87,81 @@ reach_segment(struct mp_table *table, unsigned segment)
     return true;
 }
 
-/* Twice as many cells, once there is a record for each. Without memory their pieces get longer,
- * and now and then it is tried again. */
+/* Twice as many cells, once there are two records for each. Without memory their pieces get
+ * longer, and now and then it is tried again. */
 static void
 grow(struct mp_table *table, uint32_t id)
 {
     unsigned bits = atomic_load_explicit(&table->bits, memory_order_relaxed);
-    if (MP_LIKELY(id >> bits == 0) || ((id & (id - 1)) && id % RETRY))
+    if (MP_LIKELY(id >> bits < PIECE) || ((id & (id - 1)) && id % RETRY))
         return;
-    while (id >> bits && reach_segment(table, bits - table->first_bits + 1))
+    while (id >> bits >= PIECE && reach_segment(table, bits - table->first_bits + 1))
         if (atomic_compare_exchange_strong(&table->bits, &bits, bits + 1))
             bits++;
 }
 
 /* ---- search ---------------------------------------------------------------------------------- */
 
-/* The gap between two neighbours of the list behind all of a place or lower: where its link is,
- * and what it says. */
-struct gap {
-    uint32_t place;
-    const void *key; /* a record that is equal to this ends the search; NULL: none does */
-    _Atomic uint32_t *link;
-    uint32_t value;  /* of the link as it was read, with NEW */
-    uint32_t found;  /* the record in front, when it is equal to the key; else 0 */
-};
-
 /* Go on from the gap's link to the gap. */
 static void
-advance(const struct mp_table *table, struct gap *gap)
+advance(const struct mp_table *table, struct mp_table_gap *gap)
 {
-    gap->found = 0;
+    const uint32_t place = gap->place, near = gap->near;
+    const void *key = gap->key;
+    _Atomic uint32_t *link = gap->link;
+    uint32_t value, next, found = 0;
+
     for (;;) {
-        gap->value = atomic_load_explicit(gap->link, memory_order_acquire);
-        const uint32_t next = gap->value & ~NEW;
-        if (next == END)
-            return;
+        value = atomic_load_explicit(link, memory_order_acquire);
+        next = value & ~NEW;
         if (next & CELL) {
-            if (reverse(next & ~CELL) > gap->place)
-                return;
-            gap->link = cell_at(table, next & ~CELL);
+            next &= ~CELL;
+            if (next < near || next == 0 || reverse(next) > place)
+                break;
+            link = cell_at(table, next);
             continue;
         }
         struct mp_record *record = mp_table_at(table, next);
         const uint32_t its = atomic_load_explicit(&record->hash, memory_order_relaxed);
-        if (its > gap->place)
-            return;
-        gap->link = &record->next;
-        if (its == gap->place && gap->key && table->equal(record, gap->key)) {
-            gap->found = next;
-            return;
+        if (its > place)
+            break;
+        link = &record->next;
+        if (its == place && key && table->equal(record, key)) {
+            found = next;
+            break;
         }
     }
+    gap->link = link;
+    gap->value = value;
+    gap->found = found;
 }
 
 static bool
-is_in_use(const _Atomic uint32_t *link)
+is_in_use(uint32_t value)
 {
-    const uint32_t value = atomic_load_explicit(link, memory_order_acquire);
     return value && !(value & NEW);
 }
 
-/* The nearest cell in use in front of a cell's place, itself if it is. */
+/* The nearest cell in use in front of one that is not, or not yet. */
 static _Atomic uint32_t *
-cell_in_use(const struct mp_table *table, uint32_t cell)
+cell_before(const struct mp_table *table, uint32_t cell)
 {
-    _Atomic uint32_t *link = cell_at(table, cell);
-    while (MP_UNLIKELY(!is_in_use(link)) && cell) {
+    _Atomic uint32_t *link;
+    do {
         cell &= ~(1u << (31 - (unsigned)__builtin_clz(cell)));
         link = cell_at(table, cell);
-    }
+    } while (cell && !is_in_use(atomic_load_explicit(link, memory_order_acquire)));
     return link;
 }
 
 /* Take a cell into the list, unless another thread does. */
 static void
-use_cell(struct mp_table *table, uint32_t cell)
+use_cell(struct mp_table *table, uint32_t cell, _Atomic uint32_t *link)
 {
-    _Atomic uint32_t *link = cell_at(table, cell);
     uint32_t unused = 0;
     if (!atomic_compare_exchange_strong(link, &unused, NEW | END))
         return;
-    struct gap gap = {.place = reverse(cell), .link = cell_in_use(table, cell)};
+    struct mp_table_gap gap = {.place = reverse(cell), .link = cell_before(table, cell)};
     do {
         advance(table, &gap);
         atomic_store_explicit(link, gap.value | NEW, memory_order_relaxed);
@@ -180,21 +169,34 @@ use_cell(struct mp_table *table, uint32_t cell)
     atomic_fetch_and(link, ~NEW);
 }
 
-/* The cell of a hash is known without its place, so that the memory can be on its way. */
-static uint32_t
-cell_of(const struct mp_table *table, uint64_t hash)
+uint32_t
+mp_table_search(struct mp_table *table, uint64_t hash, const void *key, struct mp_table_gap *gap)
 {
     const unsigned bits = atomic_load_explicit(&table->bits, memory_order_acquire);
-    return (uint32_t)hash & ((1u << bits) - 1);
+    const uint32_t cell = (uint32_t)hash & ((1u << bits) - 1);
+    _Atomic uint32_t *link = cell_at(table, cell);
+    uint32_t value = atomic_load_explicit(link, memory_order_acquire);
+    if (MP_UNLIKELY(!value)) {
+        use_cell(table, cell, link);
+        value = atomic_load_explicit(link, memory_order_acquire);
+    }
+    gap->place = reverse((uint32_t)hash) | 1; /* not 0, which marks a hole, nor a cell's place */
+    gap->key = key;
+    gap->link = link;
+    gap->near = 1u << bits;
+    if (MP_UNLIKELY(!is_in_use(value))) {
+        gap->link = cell_before(table, cell);
+        gap->near = 0;
+    }
+    advance(table, gap);
+    return gap->found;
 }
 
 uint32_t
 mp_table_find(const struct mp_table *table, uint64_t hash, const void *key)
 {
-    struct gap gap = {.place = place_of(hash), .key = key,
-                      .link = cell_in_use(table, cell_of(table, hash))};
-    advance(table, &gap);
-    return gap.found;
+    struct mp_table_gap gap;
+    return mp_table_search((struct mp_table *)table, hash, key, &gap);
 }
 
 /* ---- new records ------------------------------------------------------------------------------- */
@@ -224,7 +226,7 @@ take_id(struct mp_table *table)
 /* Put a record in the gap, or where the gap has moved meanwhile; its id, or that of an equal
  * one which was there first. */
 static uint32_t
-insert(struct mp_table *table, struct gap *gap, uint32_t id)
+put_in(struct mp_table *table, struct mp_table_gap *gap, uint32_t id)
 {
     struct mp_record *record = mp_table_at(table, id);
     for (;;) {
@@ -243,23 +245,23 @@ insert(struct mp_table *table, struct gap *gap, uint32_t id)
 }
 
 uint32_t
-mp_table_intern(struct mp_table *table, uint64_t hash, const void *key)
+mp_table_insert(struct mp_table *table, struct mp_table_gap *gap)
 {
-    const uint32_t cell = cell_of(table, hash);
-    if (!atomic_load_explicit(cell_at(table, cell), memory_order_relaxed))
-        use_cell(table, cell);
-    struct gap gap = {.place = place_of(hash), .key = key, .link = cell_in_use(table, cell)};
-    advance(table, &gap);
-    if (gap.found)
-        return gap.found;
-
     const uint32_t id = take_id(table);
     if (!id)
         return 0;
-    memcpy((struct mp_record *)mp_table_at(table, id) + 1, (const struct mp_record *)key + 1,
+    memcpy((struct mp_record *)mp_table_at(table, id) + 1, (const struct mp_record *)gap->key + 1,
            table->record_size - sizeof(struct mp_record));
     grow(table, id);
-    return insert(table, &gap, id);
+    return put_in(table, gap, id);
+}
+
+uint32_t
+mp_table_intern(struct mp_table *table, uint64_t hash, const void *key)
+{
+    struct mp_table_gap gap;
+    const uint32_t found = mp_table_search(table, hash, key, &gap);
+    return found ? found : mp_table_insert(table, &gap);
 }
 
 const void *

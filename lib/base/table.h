@@ -5,7 +5,7 @@
  * lack of memory returns. Records never move and never change.
  *
  * All records are in one list, in the order of the reversed bits of their hashes;
- * cells cut it in pieces of about one record. The number of cells doubles as the
+ * cells cut it in pieces of one or two records. The number of cells doubles as the
  * table fills: nothing is moved, for a new cell only halves the piece of an old one
  * (split-ordered lists: Shalev and Shavit, Journal of the ACM 53.3, 2006). So a new
  * record costs the same in a small table and in a large one.
@@ -13,7 +13,7 @@
  * Invariant: every record that can be reached from a cell is complete, and
  * whatever it refers to by id was complete before it.
  *
- * Thread rule: intern, find and at may be called from any thread at any time.
+ * Thread rule: intern, find (which may take a cell into use) and at may be called from any thread at any time.
  * destroy needs the table to itself.
  */
 #ifndef MP_TABLE_H
@@ -61,6 +61,21 @@ uint32_t mp_table_find(const struct mp_table *table, uint64_t hash, const void *
 
 /* The same, inserting a copy of `key` when there is none; 0 when full or out of memory. */
 uint32_t mp_table_intern(struct mp_table *table, uint64_t hash, const void *key);
+
+/* The two halves of intern, for who has something to make ready in between. A gap is the place
+ * between two neighbours of the list where the key belongs; its members are the table's. */
+struct mp_table_gap {
+    uint32_t place;
+    uint32_t near;          /* cells below this one are known to lie behind the gap */
+    const void *key;        /* to be valid until the insertion is done */
+    _Atomic uint32_t *link; /* from the neighbour in front */
+    uint32_t value;         /* of the link, as it was read */
+    uint32_t found;         /* the neighbour in front, when it is equal to the key; else 0 */
+};
+
+uint32_t mp_table_search(struct mp_table *table, uint64_t hash, const void *key,
+                         struct mp_table_gap *gap);
+uint32_t mp_table_insert(struct mp_table *table, struct mp_table_gap *gap);
 
 /* Highest id handed out. */
 static inline uint32_t

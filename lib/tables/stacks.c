@@ -14,6 +14,7 @@ struct key {
     struct branch branch;
     const struct mp_stacks *stacks;
     uint64_t node;
+    struct mp_table_gap gap;
 };
 
 /* Of the first node of a run: until a branch leads to it nobody may take it for a stack. */
@@ -62,12 +63,11 @@ branch_equal(const void *record, const void *key)
     return read_node(wanted->stacks, ((const struct branch *)record)->first) == wanted->node;
 }
 
+/* The first node of a branch, 0 for none. */
 static uint32_t
-find_branch(const struct key *key)
+first_of(const struct mp_stacks *stacks, uint32_t branch)
 {
-    const struct mp_table *branches = &key->stacks->branches;
-    const uint32_t id = mp_table_find(branches, mp_hash_mix(0, key->node), key);
-    return id ? ((const struct branch *)mp_table_at(branches, id))->first : 0;
+    return branch ? ((const struct branch *)mp_table_at(&stacks->branches, branch))->first : 0;
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -125,12 +125,12 @@ erase(struct mp_stacks *stacks, uint32_t first, uint32_t count)
         write_node(stacks, first + i, 0);
 }
 
-/* Make a run of all locations; the id of its first node, 0: no memory. *known: how many nodes of
- * it there are: 1 when another thread was first. */
+/* Make a run of *known locations in the key's gap; the id of its first node, 0: no memory. *known
+ * becomes how many nodes of it there are: 1 when another thread was first. */
 static uint32_t
-add_run(struct mp_stacks *stacks, struct key *key, const uint32_t *locations, uint32_t count,
-        uint32_t *known)
+add_run(struct mp_stacks *stacks, struct key *key, const uint32_t *locations, uint32_t *known)
 {
+    const uint32_t count = *known < MP_STACKS_CHUNK ? *known : MP_STACKS_CHUNK;
     const uint32_t first = take_ids(stacks, count);
     if (!first)
         return 0;
@@ -139,14 +139,24 @@ add_run(struct mp_stacks *stacks, struct key *key, const uint32_t *locations, ui
         write_node(stacks, first + i, node_of(first + i - 1, locations[i]));
 
     key->branch.first = first;
-    const uint32_t id = mp_table_intern(&stacks->branches, mp_hash_mix(0, key->node), key);
-    const struct branch *branch = id ? mp_table_at(&stacks->branches, id) : NULL;
-    *known = count;
-    if (branch && branch->first == first)
-        return first;
-    erase(stacks, first, count);
+    const uint32_t found = first_of(stacks, mp_table_insert(&stacks->branches, &key->gap));
+    *known = found == first ? count : 1;
+    if (found != first)
+        erase(stacks, first, count);
+    return found;
+}
+
+/* The first node of the branch that the key is of, found or made with all locations from there
+ * on. *known: how many those are; becomes how many of them have nodes from that one on. */
+static uint32_t
+reach_branch(struct mp_stacks *stacks, struct key *key, const uint32_t *locations, uint32_t *known)
+{
+    const uint32_t branch = mp_table_search(&stacks->branches, mp_hash_mix(0, key->node), key,
+                                            &key->gap);
+    if (!branch)
+        return add_run(stacks, key, locations, known);
     *known = 1;
-    return branch ? branch->first : 0;
+    return first_of(stacks, branch);
 }
 
 uint32_t
@@ -156,14 +166,13 @@ mp_stacks_push(struct mp_stacks *stacks, uint32_t parent, const uint32_t *locati
     struct key key = {.stacks = stacks};
     assert(!parent || read_node(stacks, parent));
     for (uint32_t i = 0; i < count;) {
+        const uint64_t node = node_of(parent, locations[i]);
         uint32_t id = parent + 1, known = 1;
         assert(locations[i]);
-        key.node = node_of(parent, locations[i]) | FIRST;
-        if (read_node(stacks, id) != (key.node & ~FIRST)) {
-            id = find_branch(&key);
-            if (!id)
-                id = add_run(stacks, &key, locations + i,
-                             count - i < MP_STACKS_CHUNK ? count - i : MP_STACKS_CHUNK, &known);
+        if (read_node(stacks, id) != node) {
+            key.node = node | FIRST;
+            known = count - i;
+            id = reach_branch(stacks, &key, locations + i, &known);
             if (!id)
                 return 0;
         }
@@ -184,6 +193,13 @@ mp_stacks_at(const struct mp_stacks *stacks, uint32_t id, uint32_t *parent, uint
     *parent = parent_of(node);
     *location = (uint32_t)node;
     return node != 0;
+}
+
+static uint32_t
+find_branch(const struct key *key)
+{
+    const struct mp_table *branches = &key->stacks->branches;
+    return first_of(key->stacks, mp_table_find(branches, mp_hash_mix(0, key->node), key));
 }
 
 bool

@@ -22,7 +22,7 @@
 #include "record/tracer.h"
 
 /* The nodes of call stacks (stacks.h) after which new ones are cut to their innermost frames. */
-#define MP_STACKS_BEFORE_CUT (1u << 25)
+#define MP_STACKS_BEFORE_CUT (1u << 20)
 #define MP_CUT_DEPTH 16
 
 /* Slow path of mp_stack_site: look at the other ways, intern what the cache does not know. */
