@@ -85,7 +85,7 @@ depot_new_frame(void)
 static void
 depot_new_frame_of_many(void)
 {
-    while (mp_table_count(&depot.stacks) < MANY_STACKS)
+    while (mp_stacks_count(&depot.stacks) < MANY_STACKS)
         depot_new_frame();
     depot_new_frame();
 }

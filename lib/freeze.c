@@ -29,7 +29,7 @@ is_current(const struct mp_symbols *symbols)
     const struct mp_depot *depot = &mp_tracer.depot;
     return symbols && symbols->names == mp_table_count(&depot->names.table) &&
            symbols->locations == mp_table_count(&depot->locations) &&
-           symbols->stacks == mp_table_count(&depot->stacks);
+           symbols->stacks == mp_stacks_count(&depot->stacks);
 }
 
 /* Whoever takes the shared pointer out has it alone. */

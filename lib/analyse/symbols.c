@@ -93,9 +93,8 @@ static void
 copy_stacks(struct mp_symbols *symbols, const struct mp_depot *depot)
 {
     for (uint32_t id = 1; id <= symbols->stacks; id++) {
-        const struct mp_stack *from = mp_table_peek(&depot->stacks, id);
-        if (from)
-            symbols->stack[id] = (struct mp_symbol_stack){from->parent, from->location};
+        struct mp_symbol_stack *to = &symbols->stack[id];
+        (void)mp_stacks_at(&depot->stacks, id, &to->parent, &to->location);
     }
 }
 
@@ -103,7 +102,7 @@ struct mp_symbols *
 mp_symbols_freeze(const struct mp_depot *depot)
 {
     /* stacks first: what they refer to is complete by the time it is counted */
-    const uint32_t stacks = mp_table_count(&depot->stacks);
+    const uint32_t stacks = mp_stacks_count(&depot->stacks);
     const uint32_t locations = mp_table_count(&depot->locations);
     const uint32_t names = mp_table_count(&depot->names.table);
     struct mp_symbols *symbols =
@@ -160,6 +159,8 @@ intern_stacks(const struct mp_symbols *symbols, struct mp_depot *depot, const st
         const struct mp_symbol_stack *from = &symbols->stack[id];
         const uint32_t location =
             map->location[from->location & ~MP_FOLDED] | (from->location & MP_FOLDED);
+        if (!from->location)
+            continue; /* a hole */
         stack_ids[id] = mp_depot_stack(depot, stack_ids[from->parent], location);
         if (!stack_ids[id])
             return false;

@@ -15,7 +15,7 @@ int
 mp_names_init(struct mp_names *names)
 {
     atomic_init(&names->arena.chunk, NULL);
-    return mp_table_init(&names->table, sizeof(struct mp_name), 12, name_equal);
+    return mp_table_init(&names->table, sizeof(struct mp_name), 10, name_equal);
 }
 
 void
@@ -38,7 +38,7 @@ hash_text(const char *text, size_t length)
     uint64_t rest = 0;
     assert(length < sizeof rest);
     memcpy(&rest, text, length);
-    return mp_hash_mix(mp_hash_mix(hash, rest), 0);
+    return mp_hash_mix(hash, rest);
 }
 
 uint32_t
@@ -49,7 +49,8 @@ mp_names_intern(struct mp_names *names, const char *text, size_t length)
     assert(text);
     const uint64_t hash = hash_text(text, length);
     struct mp_name name = {.length = (uint32_t)length, .text = text};
-    const uint32_t id = mp_table_find(&names->table, hash, &name);
+    struct mp_table_gap gap;
+    const uint32_t id = mp_table_search(&names->table, hash, &name, &gap);
     if (id)
         return id;
     char *copy = mp_arena_new(&names->arena, length);
@@ -57,7 +58,7 @@ mp_names_intern(struct mp_names *names, const char *text, size_t length)
         return 0;
     memcpy(copy, text, length);
     name.text = copy;
-    return mp_table_intern(&names->table, hash, &name);
+    return mp_table_insert(&names->table, &gap);
 }
 
 static bool

@@ -12,13 +12,6 @@ location_equal(const void *record, const void *key)
 }
 
 static bool
-stack_equal(const void *record, const void *key)
-{
-    const struct mp_stack *a = record, *b = key;
-    return a->parent == b->parent && a->location == b->location;
-}
-
-static bool
 site_equal(const void *record, const void *key)
 {
     const struct mp_site *a = record, *b = key;
@@ -32,11 +25,11 @@ mp_depot_init(struct mp_depot *depot)
     memset(depot, 0, sizeof *depot);
     int status = mp_names_init(&depot->names);
     if (status == MP_OK)
-        status = mp_table_init(&depot->locations, sizeof(struct mp_location), 13, location_equal);
+        status = mp_table_init(&depot->locations, sizeof(struct mp_location), 10, location_equal);
     if (status == MP_OK)
-        status = mp_table_init(&depot->stacks, sizeof(struct mp_stack), 16, stack_equal);
+        status = mp_stacks_init(&depot->stacks);
     if (status == MP_OK)
-        status = mp_table_init(&depot->sites, sizeof(struct mp_site), 15, site_equal);
+        status = mp_table_init(&depot->sites, sizeof(struct mp_site), 12, site_equal);
     if (status != MP_OK)
         mp_depot_destroy(depot);
     return status;
@@ -46,7 +39,7 @@ void
 mp_depot_destroy(struct mp_depot *depot)
 {
     mp_table_destroy(&depot->sites);
-    mp_table_destroy(&depot->stacks);
+    mp_stacks_destroy(&depot->stacks);
     mp_table_destroy(&depot->locations);
     mp_names_destroy(&depot->names);
 }
@@ -54,41 +47,29 @@ mp_depot_destroy(struct mp_depot *depot)
 uint32_t
 mp_depot_location(struct mp_depot *depot, const struct mp_location *location)
 {
-    uint64_t hash = mp_hash_mix(location->file, location->function);
+    uint64_t hash = mp_hash_mix(0, (uint64_t)location->file << 32 | location->function);
     hash = mp_hash_mix(hash, (uint64_t)location->first_line << 32 | location->line);
-    return mp_table_intern(&depot->locations, mp_hash_mix(hash, 0), location);
+    return mp_table_intern(&depot->locations, hash, location);
 }
 
 uint32_t
 mp_depot_stack(struct mp_depot *depot, uint32_t parent, uint32_t location)
 {
-    const struct mp_stack key = {.parent = parent, .location = location};
-    const uint64_t hash = mp_hash_mix((uint64_t)parent << 32 | location, 0);
-    assert(parent <= mp_table_count(&depot->stacks));
-    return mp_table_intern(&depot->stacks, mp_hash_mix(hash, 0), &key);
+    return mp_stacks_push(&depot->stacks, parent, &location, 1, NULL);
 }
 
 uint32_t
 mp_depot_site(struct mp_depot *depot, const struct mp_site *site)
 {
-    uint64_t hash = mp_hash_mix(site->stack, site->domain);
     assert(site->kind < MP_KINDS);
+    uint64_t hash = mp_hash_mix(0, (uint64_t)site->stack << 32 | site->domain);
     hash = mp_hash_mix(hash, (uint64_t)site->kind << 16 | site->small);
-    return mp_table_intern(&depot->sites, mp_hash_mix(hash, 0), site);
+    return mp_table_intern(&depot->sites, hash, site);
 }
 
 bool
 mp_depot_check(const struct mp_depot *depot, const char **why)
 {
-    if (!mp_names_check(&depot->names, why) || !mp_table_check(&depot->locations, why) ||
-        !mp_table_check(&depot->stacks, why) || !mp_table_check(&depot->sites, why))
-        return false;
-    for (uint32_t id = 1; id <= mp_table_count(&depot->stacks); id++) {
-        const struct mp_stack *stack = mp_table_peek(&depot->stacks, id);
-        if (stack && stack->parent >= id) {
-            *why = "a stack is older than its caller";
-            return false;
-        }
-    }
-    return true;
+    return mp_names_check(&depot->names, why) && mp_table_check(&depot->locations, why) &&
+           mp_stacks_check(&depot->stacks, why) && mp_table_check(&depot->sites, why);
 }

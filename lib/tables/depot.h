@@ -1,7 +1,7 @@
 /* depot: every call stack once.
  *
  *   location   file, function and line of one frame
- *   stack      a trie: the stack of the caller, and the location on top of it
+ *   stack      the stack of the caller, and the location on top of it (stacks.h)
  *   site       allocation site: a stack and the domain that was asked. Tallies
  *              are kept per site; its id is what the shadow table stores.
  *
@@ -18,8 +18,7 @@
 #define MP_DEPOT_H
 
 #include "base/names.h"
-
-#define MP_FOLDED 0x80000000u
+#include "tables/stacks.h"
 
 enum mp_kind { MP_RAW, MP_MEM, MP_OBJ, MP_TRACKED, MP_KINDS };
 
@@ -28,12 +27,6 @@ struct mp_location {
     uint32_t file, function; /* names */
     uint32_t first_line;     /* of the function */
     uint32_t line;           /* 0 when the instruction has none */
-};
-
-struct mp_stack {
-    struct mp_record record;
-    uint32_t parent;   /* stack of the caller, 0 for the outermost frame */
-    uint32_t location; /* may carry MP_FOLDED */
 };
 
 struct mp_site {
@@ -46,7 +39,8 @@ struct mp_site {
 
 struct mp_depot {
     struct mp_names names;
-    struct mp_table locations, stacks, sites;
+    struct mp_table locations, sites;
+    struct mp_stacks stacks;
 };
 
 MP_WARN_UNUSED int mp_depot_init(struct mp_depot *depot);

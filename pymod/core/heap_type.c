@@ -187,7 +187,7 @@ highest_key(const struct heap_object *self, int by)
 {
     if (by == BY_TYPE || by == BY_MODULE)
         return mp_table_count(&self->heap.names.table);
-    return mp_table_count(&mp_tracer.depot.stacks) + 1;
+    return mp_stacks_count(&mp_tracer.depot.stacks) + 1;
 }
 
 static PyObject *
@@ -451,7 +451,7 @@ mp_core_live_stacks(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     if (!mp_tracer_is_active())
         return mp_core_raise(MP_NOT_TRACING, NULL, NULL);
-    const uint32_t stacks = mp_table_count(&mp_tracer.depot.stacks);
+    const uint32_t stacks = mp_stacks_count(&mp_tracer.depot.stacks);
     const size_t size = ((size_t)stacks + 1) * sizeof(struct sum);
     struct sum *sums = mp_mem_new(size);
     if (!sums)

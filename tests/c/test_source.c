@@ -78,11 +78,12 @@ CASE(source_may_add_to_the_stacks_of_another)
     mp_source_set(&made_up);
     below = mp_source_set(&adding);
     const uint32_t stack = site_now(MP_RAW, 100)->stack;
-    const struct mp_stack *top = mp_table_at(&mp_tracer.depot.stacks, stack);
-    const struct mp_location *location = mp_table_at(&mp_tracer.depot.locations, top->location);
+    uint32_t parent, top;
+    assert_true(mp_stacks_at(&mp_tracer.depot.stacks, stack, &parent, &top));
+    const struct mp_location *location = mp_table_at(&mp_tracer.depot.locations, top);
     assert_int_equal(location->line, 1000);
     assert_ptr_equal(mp_source_set(below), &adding);
-    assert_int_equal(site_now(MP_RAW, 100)->stack, top->parent);
+    assert_int_equal(site_now(MP_RAW, 100)->stack, parent);
     mp_source_set(NULL);
 }
 

@@ -18,7 +18,6 @@ enum {
     MP_SITE_SETS = 2048,
     MP_SITE_WAYS = 4, /* a cache line; the latest first */
     MP_LOCATION_SLOTS = 2048,
-    MP_STACK_SLOTS = 4096,
     MP_LINE_CURSORS = 16, /* power of two */
 };
 
@@ -32,11 +31,6 @@ struct mp_site_way {
 struct mp_location_slot {
     uintptr_t ip;
     uint32_t location;
-};
-
-/* Stack of the caller and location -> stack of the depot. Good for ever, as the depot's ids. */
-struct mp_stack_slot {
-    uint32_t parent, location, stack;
 };
 
 /* One Python frame as captured: identity of the code and of the instruction. */
@@ -100,7 +94,6 @@ struct mp_py_thread {
     uint64_t salt;                /* of the hashes in `sites`: another one voids them all */
     struct mp_trail trail;        /* its begin in the same cache line: each event needs all three */
     struct mp_path path;
-    struct mp_stack_slot stacks[MP_STACK_SLOTS];
 };
 
 /* Let the blocks of threads have this struct (mp_thread_extend). When the extension is imported,

@@ -71,7 +71,7 @@ collect(struct mp_py_thread *self, const PyThreadState *tstate, bool whole)
     return stack;
 }
 
-/* ---- into the trie ------------------------------------------------------------------- */
+/* ---- into the tree ------------------------------------------------------------------- */
 
 /* The outermost frame of a stack that was cut; its text says why. */
 static uint32_t
@@ -86,22 +86,7 @@ cut_mark(const char *text)
 static bool
 depot_is_crowded(void)
 {
-    return mp_table_count(&mp_tracer.depot.stacks) >= MP_STACKS_BEFORE_CUT;
-}
-
-/* The stack of a location on top of another; 0: no room for it. */
-static uint32_t
-push(struct mp_py_thread *self, uint32_t parent, uint32_t location)
-{
-    const uint64_t hash = mp_hash_mix(parent, location);
-    assert(location & ~MP_FOLDED);
-    struct mp_stack_slot *slot = &self->stacks[hash >> 20 & (MP_STACK_SLOTS - 1)];
-    if (slot->stack && slot->parent == parent && slot->location == location)
-        return slot->stack;
-    const uint32_t stack = mp_depot_stack(&mp_tracer.depot, parent, location);
-    if (stack)
-        *slot = (struct mp_stack_slot){parent, location, stack};
-    return stack;
+    return mp_stacks_count(&mp_tracer.depot.stacks) >= MP_STACKS_BEFORE_CUT;
 }
 
 /* The frames outside of the anchor of a trail that holds are `kept` ones, and this stack. */
@@ -113,58 +98,102 @@ tell_trail(struct mp_trail *trail, const struct mp_frame_key *anchor, uint32_t s
     trail->anchor_folded = anchor->folded;
 }
 
-/* The stack of a frame on top of `parent`, which has `depth` frames; 0: no room for it.
- * Those that are the same as on the path are known. */
-static uint32_t
-push_frame(struct mp_py_thread *self, const struct mp_frame_key *frame, uint32_t parent,
-           uint32_t depth)
-{
-    struct mp_path *path = &self->path;
-    assert(path->count <= MP_PATH_FRAMES);
-    struct mp_path_step *step = &path->steps[depth];
-    const bool on_path = depth < MP_PATH_FRAMES && depth <= path->count &&
-                         (depth ? step[-1].stack : 0) == parent;
-    if (on_path && depth < path->count && step->ip == frame->ip && step->folded == frame->folded)
-        return step->stack;
+/* Frames on their way into the tree. */
+struct climb {
+    uint32_t stack; /* of the frames done */
+    uint32_t depth; /* how many those are */
+    ptrdiff_t left; /* the frames self->frames[left - 1], ..., [0] are to come */
+    ptrdiff_t anchor; /* where the trail is told; -1: nowhere */
+};
 
-    const uint32_t location = mp_code_location(self, frame);
-    const uint32_t stack =
-        location ? push(self, parent, location | (frame->folded ? MP_FOLDED : 0)) : 0;
-    if (on_path && stack) {
-        *step = (struct mp_path_step){frame->ip, stack, frame->folded};
-        path->count = depth + 1;
-    }
-    return stack;
+static bool
+is_on_path(const struct mp_path *path, const struct climb *climb)
+{
+    return climb->depth < MP_PATH_FRAMES && climb->depth <= path->count &&
+           (climb->depth ? path->steps[climb->depth - 1].stack : 0) == climb->stack;
 }
 
-/* Stack id of what was collected, outermost first into the trie. False: no room for it. */
+/* One frame is done; its stack is known. */
+static void
+step_up(struct mp_py_thread *self, struct climb *climb, uint32_t stack)
+{
+    if (climb->left - 1 == climb->anchor)
+        tell_trail(&self->trail, &self->frames[climb->anchor], climb->stack, climb->depth);
+    climb->stack = stack;
+    climb->depth++;
+    climb->left--;
+}
+
+/* The frames that are the same as on the path are known. */
+static void
+follow_path(struct mp_py_thread *self, struct climb *climb)
+{
+    const struct mp_path *path = &self->path;
+    if (!is_on_path(path, climb))
+        return;
+    while (climb->left && climb->depth < path->count) {
+        const struct mp_frame_key *frame = &self->frames[climb->left - 1];
+        const struct mp_path_step *step = &path->steps[climb->depth];
+        if (step->ip != frame->ip || step->folded != frame->folded)
+            return;
+        step_up(self, climb, step->stack);
+    }
+}
+
+/* Look the next frames up, or make them. False: no room for them. */
+static bool
+push_frames(struct mp_py_thread *self, struct climb *climb)
+{
+    enum { MOST = 64 };
+    struct mp_path *path = &self->path;
+    uint32_t locations[MOST], stacks[MOST];
+    const uint32_t count = climb->left < MOST ? (uint32_t)climb->left : MOST;
+
+    uint32_t next = 0;
+    do {
+        const struct mp_frame_key *frame = &self->frames[climb->left - 1 - next];
+        const uint32_t location = mp_code_location(self, frame);
+        if (!location)
+            return false;
+        locations[next] = location | (frame->folded ? MP_FOLDED : 0);
+    } while (++next < count);
+    if (!mp_stacks_push(&mp_tracer.depot.stacks, climb->stack, locations, count, stacks))
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mp_frame_key *frame = &self->frames[climb->left - 1];
+        if (is_on_path(path, climb)) {
+            path->steps[climb->depth] =
+                (struct mp_path_step){frame->ip, stacks[i], frame->folded};
+            path->count = climb->depth + 1;
+        }
+        step_up(self, climb, stacks[i]);
+    }
+    return true;
+}
+
+/* Stack id of what was collected, outermost first into the tree. False: no room for it. */
 static bool
 intern_frames(struct mp_py_thread *self, struct collected frames, uint32_t *stack)
 {
-    struct mp_trail *trail = &self->trail;
-    ptrdiff_t left = frames.count;
-    uint32_t depth = 0;
-    assert(frames.count <= MP_KEPT_MAX && frames.anchor < frames.count);
-    assert(!frames.known || (frames.anchor == frames.count - 1 && !frames.cut));
+    const struct mp_trail *trail = &self->trail;
+    struct climb climb = {.left = frames.count, .anchor = frames.cut ? -1 : frames.anchor};
 
-    *stack = frames.cut ? cut_mark("<frames left out: deep recursion>") : 0;
+    if (frames.cut)
+        climb.stack = cut_mark("<frames left out: deep recursion>");
     if (frames.known) {
-        *stack = trail->stack;
-        depth = trail->kept;
+        climb.stack = trail->stack;
+        climb.depth = trail->kept;
         self->frames[frames.anchor].folded = trail->anchor_folded;
-    } else if (left > MP_CUT_DEPTH && depot_is_crowded()) {
-        left = MP_CUT_DEPTH;
-        *stack = cut_mark("<frames left out: too many call stacks>");
-        frames.anchor = -1;
+    } else if (climb.left > MP_CUT_DEPTH && depot_is_crowded()) {
+        climb.left = MP_CUT_DEPTH;
+        climb.stack = cut_mark("<frames left out: too many call stacks>");
+        climb.anchor = -1;
     }
-    for (; left > 0; left--, depth++) {
-        const struct mp_frame_key *frame = &self->frames[left - 1];
-        if (left - 1 == frames.anchor && !frames.cut)
-            tell_trail(trail, frame, *stack, depth);
-        *stack = push_frame(self, frame, *stack, depth);
-        if (!*stack)
+    follow_path(self, &climb);
+    while (climb.left)
+        if (!push_frames(self, &climb))
             return false;
-    }
+    *stack = climb.stack;
     return true;
 }
 

@@ -14,7 +14,7 @@
 #include "py/stack/cache.h"
 #include "tables/depot.h"
 
-/* The number of stacks after which new ones are cut to their innermost frames. */
+/* The nodes of call stacks (stacks.h) after which new ones are cut to their innermost frames. */
 #define MP_STACKS_BEFORE_CUT (1u << 20)
 #define MP_CUT_DEPTH 16
 
