@@ -171,7 +171,8 @@ use_cell(struct mp_table *table, uint32_t cell, _Atomic uint32_t *link)
     do {
         advance(table, &gap);
         atomic_store_explicit(link, gap.value | NEW, memory_order_relaxed);
-    } while (!atomic_compare_exchange_strong(gap.link, &gap.value, CELL | cell | (gap.value & NEW)));
+    } while (!atomic_compare_exchange_strong(gap.link, &gap.value,
+                                             CELL | cell | (gap.value & NEW)));
     atomic_fetch_and(link, ~NEW);
 }
 
@@ -205,7 +206,7 @@ mp_table_find(const struct mp_table *table, uint64_t hash, const void *key)
     return mp_table_search((struct mp_table *)table, hash, key, &gap);
 }
 
-/* ---- new records ------------------------------------------------------------------------------- */
+/* ---- new records ---------------------------------------------------------------------------- */
 
 /* Take a new id and the memory for its record. */
 static uint32_t
@@ -282,7 +283,7 @@ mp_table_peek(const struct mp_table *table, uint32_t id)
     return atomic_load_explicit(&record->hash, memory_order_acquire) ? record : NULL;
 }
 
-/* ---- check --------------------------------------------------------------------------------------- */
+/* ---- check ---------------------------------------------------------------------------------- */
 
 static uint64_t
 count_complete(const struct mp_table *table)

@@ -55,7 +55,7 @@ mp_depot_location(struct mp_depot *depot, const struct mp_location *location)
 uint32_t
 mp_depot_stack(struct mp_depot *depot, uint32_t parent, uint32_t location)
 {
-    return mp_stacks_push(&depot->stacks, parent, &location, 1, NULL);
+    return mp_stacks_push(&depot->stacks, parent, &location, 1);
 }
 
 uint32_t

@@ -90,7 +90,7 @@ mp_stacks_destroy(struct mp_stacks *stacks)
     memset(stacks, 0, sizeof *stacks);
 }
 
-/* ---- new runs --------------------------------------------------------------------------------- */
+/* ---- new runs ------------------------------------------------------------------------------- */
 
 static bool
 reach(struct mp_stacks *stacks, uint32_t id)
@@ -162,31 +162,29 @@ reach_branch(struct mp_stacks *stacks, struct key *key, const uint32_t *location
 }
 
 uint32_t
-mp_stacks_push(struct mp_stacks *stacks, uint32_t parent, const uint32_t *locations,
-               uint32_t count, uint32_t *ids)
+mp_stacks_push(struct mp_stacks *stacks, uint32_t parent, uint32_t *frames, uint32_t count)
 {
     struct key key = {.stacks = stacks};
     assert(!parent || read_node(stacks, parent));
     for (uint32_t i = 0; i < count;) {
-        const uint64_t node = node_of(parent, locations[i]);
+        const uint64_t node = node_of(parent, frames[i]);
         uint32_t id = parent + 1, known = 1;
-        assert(locations[i]);
+        assert(frames[i]);
         if (read_node(stacks, id) != node) {
             key.node = node | FIRST;
             known = count - i;
-            id = reach_branch(stacks, &key, locations + i, &known);
+            id = reach_branch(stacks, &key, frames + i, &known);
             if (!id)
                 return 0;
         }
-        for (; known; known--, i++, id++)
-            if (ids)
-                ids[i] = id;
+        for (; known; known--)
+            frames[i++] = id++;
         parent = id - 1;
     }
     return parent;
 }
 
-/* ---- questions ------------------------------------------------------------------------------------ */
+/* ---- questions ------------------------------------------------------------------------------ */
 
 bool
 mp_stacks_at(const struct mp_stacks *stacks, uint32_t id, uint32_t *parent, uint32_t *location)

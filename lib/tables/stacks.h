@@ -36,10 +36,10 @@ MP_WARN_UNUSED int mp_stacks_init(struct mp_stacks *stacks);
 void mp_stacks_destroy(struct mp_stacks *stacks);
 
 /* The id of `count` locations (each may carry MP_FOLDED), outermost first, on top of `parent`;
- * 0: full, or no memory. ids[i] becomes that of the stack with locations[i] on top; `ids` may be
- * NULL, and is not to be used after a failure. */
-uint32_t mp_stacks_push(struct mp_stacks *stacks, uint32_t parent, const uint32_t *locations,
-                        uint32_t count, uint32_t *ids);
+ * 0: full, or no memory. frames[i], a location, becomes the id of the stack with it on top; after
+ * a failure some have. */
+uint32_t mp_stacks_push(struct mp_stacks *stacks, uint32_t parent, uint32_t *frames,
+                        uint32_t count);
 
 /* Highest id handed out. */
 static inline uint32_t

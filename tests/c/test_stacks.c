@@ -40,7 +40,21 @@ assert_is(const struct mp_stacks *stacks, uint32_t stack, const uint32_t *locati
 static uint32_t
 push(struct mp_stacks *stacks, uint32_t parent, uint32_t location)
 {
-    return mp_stacks_push(stacks, parent, &location, 1, NULL);
+    return mp_stacks_push(stacks, parent, &location, 1);
+}
+
+/* A whole stack; `ids` of its frames may be NULL. */
+static uint32_t
+push_all(struct mp_stacks *stacks, const uint32_t *locations, uint32_t count, uint32_t *ids)
+{
+    uint32_t *frames = malloc(count * sizeof *frames);
+    assert_non_null(frames);
+    memcpy(frames, locations, count * sizeof *frames);
+    const uint32_t top = mp_stacks_push(stacks, 0, frames, count);
+    if (top && ids)
+        memcpy(ids, frames, count * sizeof *ids);
+    free(frames);
+    return top;
 }
 
 /* ---- runs and branches ------------------------------------------------------------------- */
@@ -53,16 +67,16 @@ new_stack_is_one_run_and_each_of_its_callers_has_an_id(void **state)
     const uint32_t frames[] = {7, 5, 9 | MP_FOLDED, 5};
     uint32_t ids[4];
     make(&stacks);
-    const uint32_t top = mp_stacks_push(&stacks, 0, frames, 4, ids);
+    const uint32_t top = push_all(&stacks, frames, 4, ids);
     assert_int_equal(mp_stacks_count(&stacks), 4);
     assert_int_equal(mp_table_count(&stacks.branches), 1);
     assert_int_equal(top, ids[3]);
     for (uint32_t i = 0; i < 4; i++)
         assert_is(&stacks, ids[i], frames, i + 1);
-    assert_int_equal(mp_stacks_push(&stacks, 0, frames, 4, NULL), top);
+    assert_int_equal(push_all(&stacks, frames, 4, NULL), top);
     assert_int_equal(push(&stacks, ids[1], 9 | MP_FOLDED), ids[2]);
     assert_int_equal(mp_stacks_count(&stacks), 4);
-    assert_int_equal(mp_stacks_push(&stacks, ids[2], NULL, 0, NULL), ids[2]);
+    assert_int_equal(mp_stacks_push(&stacks, ids[2], NULL, 0), ids[2]);
     assert_sound(&stacks);
     mp_stacks_destroy(&stacks);
 }
@@ -75,12 +89,12 @@ what_differs_is_a_branch(void **state)
     const uint32_t first[] = {1, 2, 3, 4}, second[] = {1, 2, 5, 4}, plain[] = {1, 2, 3 | MP_FOLDED};
     uint32_t ids[4], others[4];
     make(&stacks);
-    mp_stacks_push(&stacks, 0, first, 4, ids);
-    mp_stacks_push(&stacks, 0, second, 4, others);
+    push_all(&stacks, first, 4, ids);
+    push_all(&stacks, second, 4, others);
     assert_true(others[0] == ids[0] && others[1] == ids[1]);
     assert_true(others[2] != ids[2] && others[3] != ids[3]);
     assert_is(&stacks, others[3], second, 4);
-    const uint32_t folded = mp_stacks_push(&stacks, 0, plain, 3, NULL);
+    const uint32_t folded = push_all(&stacks, plain, 3, NULL);
     assert_true(folded != ids[2]);
     assert_is(&stacks, folded, plain, 3);
     const uint32_t more = push(&stacks, ids[3], 6), more_of_other = push(&stacks, others[3], 6);
@@ -117,10 +131,10 @@ long_stack_is_kept_whole(void **state)
     make(&stacks);
     for (uint32_t i = 0; i < count; i++)
         frames[i] = 1 + i % 7;
-    const uint32_t top = mp_stacks_push(&stacks, 0, frames, count, ids);
+    const uint32_t top = push_all(&stacks, frames, count, ids);
     assert_is(&stacks, top, frames, count);
-    assert_int_equal(mp_stacks_push(&stacks, 0, frames, count, NULL), top);
-    assert_int_equal(mp_stacks_push(&stacks, 0, frames, 2000, NULL), ids[1999]);
+    assert_int_equal(push_all(&stacks, frames, count, NULL), top);
+    assert_int_equal(push_all(&stacks, frames, 2000, NULL), ids[1999]);
     assert_int_equal(mp_stacks_count(&stacks), count);
     assert_sound(&stacks);
     mp_stacks_destroy(&stacks);
@@ -155,7 +169,7 @@ random_walks_come_back_as_they_went_in(void **state)
     make(&stacks);
     for (uint32_t walk = 0; walk < WALKS; walk++) {
         walk_of(walk, frames);
-        ids[walk] = mp_stacks_push(&stacks, 0, frames, DEPTH, NULL);
+        ids[walk] = push_all(&stacks, frames, DEPTH, NULL);
     }
     for (uint32_t walk = 0; walk < WALKS; walk++) {
         walk_of(walk, frames);
@@ -181,13 +195,13 @@ runs_cross_from_chunk_to_chunk(void **state)
     for (uint32_t walk = 0; walk < count; walk++) {
         for (uint32_t i = 0; i < LENGTH; i++)
             frames[i] = walk + 1;
-        tops[walk] = mp_stacks_push(&stacks, 0, frames, LENGTH, NULL);
+        tops[walk] = push_all(&stacks, frames, LENGTH, NULL);
     }
     for (uint32_t walk = 0; walk < count; walk++) {
         for (uint32_t i = 0; i < LENGTH; i++)
             frames[i] = walk + 1;
         assert_is(&stacks, tops[walk], frames, LENGTH);
-        assert_int_equal(mp_stacks_push(&stacks, 0, frames, LENGTH, NULL), tops[walk]);
+        assert_int_equal(push_all(&stacks, frames, LENGTH, NULL), tops[walk]);
     }
     assert_sound(&stacks);
     mp_stacks_destroy(&stacks);
@@ -201,12 +215,12 @@ full_tree_returns_none_and_still_finds(void **state)
     (void)state;
     static struct mp_stacks stacks;
     const uint32_t frames[] = {1, 2, 3};
-    uint32_t ids[3] = {0};
+    uint32_t ids[3], more[] = {1, 2, 3};
     make(&stacks);
-    const uint32_t top = mp_stacks_push(&stacks, 0, frames, 3, NULL);
+    const uint32_t top = push_all(&stacks, frames, 3, NULL);
     atomic_store(&stacks.used, MP_STACKS_MAX - 2); /* as if the ids between were taken */
-    assert_int_equal(mp_stacks_push(&stacks, top, frames, 3, ids), 0);
-    assert_int_equal(mp_stacks_push(&stacks, 0, frames, 3, ids), top);
+    assert_int_equal(mp_stacks_push(&stacks, top, more, 3), 0);
+    assert_int_equal(push_all(&stacks, frames, 3, ids), top);
     assert_int_equal(mp_stacks_count(&stacks), MP_STACKS_MAX - 2);
     mp_stacks_destroy(&stacks);
 }
@@ -223,11 +237,11 @@ lack_of_memory_loses_what_is_new_and_no_more(void **state)
         mp_mem_fail_nth(n);
         int lost = mp_stacks_init(&stacks) != MP_OK;
         if (!lost) {
-            lost += !mp_stacks_push(&stacks, 0, frames, 3, NULL);
+            lost += !push_all(&stacks, frames, 3, NULL);
             mp_mem_fail_nth(0);
             assert_sound(&stacks);
-            assert_int_not_equal(mp_stacks_push(&stacks, 0, others, 3, NULL), 0);
-            assert_is(&stacks, mp_stacks_push(&stacks, 0, frames, 3, NULL), frames, 3);
+            assert_int_not_equal(push_all(&stacks, others, 3, NULL), 0);
+            assert_is(&stacks, push_all(&stacks, frames, 3, NULL), frames, 3);
             assert_sound(&stacks);
             mp_stacks_destroy(&stacks);
         }
@@ -245,7 +259,7 @@ check_sees_what_is_broken(void **state)
     const uint32_t frames[] = {1, 2, 3};
     const char *why;
     make(&stacks);
-    const uint32_t top = mp_stacks_push(&stacks, 0, frames, 3, NULL);
+    const uint32_t top = push_all(&stacks, frames, 3, NULL);
     mp_node *nodes = stacks.chunks[0];
     struct {
         uint32_t id;
@@ -266,7 +280,7 @@ check_sees_what_is_broken(void **state)
     mp_stacks_destroy(&stacks);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------ */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 struct worker {
     pthread_t thread;
@@ -283,7 +297,7 @@ push_walks(void *data)
     for (uint32_t walk = 0; walk < WALKS; walk++) {
         uint32_t frames[DEPTH];
         walk_of(walk, frames);
-        worker->ids[walk] = mp_stacks_push(worker->stacks, 0, frames, DEPTH, NULL);
+        worker->ids[walk] = push_all(worker->stacks, frames, DEPTH, NULL);
     }
     return NULL;
 }

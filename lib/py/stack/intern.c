@@ -146,7 +146,7 @@ push_frames(struct mp_py_thread *self, struct climb *climb)
 {
     enum { MOST = 64 };
     struct mp_path *path = &self->path;
-    uint32_t locations[MOST], stacks[MOST];
+    uint32_t stacks[MOST]; /* locations first */
     const uint32_t count = climb->left < MOST ? (uint32_t)climb->left : MOST;
 
     uint32_t next = 0;
@@ -155,9 +155,9 @@ push_frames(struct mp_py_thread *self, struct climb *climb)
         const uint32_t location = mp_code_location(self, frame);
         if (!location)
             return false;
-        locations[next] = location | (frame->folded ? MP_FOLDED : 0);
+        stacks[next] = location | (frame->folded ? MP_FOLDED : 0);
     } while (++next < count);
-    if (!mp_stacks_push(&mp_tracer.depot.stacks, climb->stack, locations, count, stacks))
+    if (!mp_stacks_push(&mp_tracer.depot.stacks, climb->stack, stacks, count))
         return false;
     for (uint32_t i = 0; i < count; i++) {
         const struct mp_frame_key *frame = &self->frames[climb->left - 1];
