@@ -13,18 +13,26 @@
 
 enum {
     PIECE = 2,    /* records of a piece, on an average, when the cells are doubled */
+    START = 4,    /* bits: with few cells in use a new one has another close in front of it */
     RETRY = 1024, /* after so many records a table that lacked memory tries again */
 };
 
 /* ---- order and cells -------------------------------------------------------------------- */
 
+/* The list is in the order of places: of records these are their hashes, made odd. When there
+ * are 1 << bits cells, they stand in front of all places that are `y` in their first bits. With
+ * each new bit as many new cells come in between, and have the numbers after all old ones. */
 static uint32_t
-reverse(uint32_t bits)
+cell_of(uint32_t y, unsigned bits)
 {
-    bits = __builtin_bswap32(bits);
-    bits = (bits & 0x0f0f0f0fu) << 4 | (bits >> 4 & 0x0f0f0f0fu);
-    bits = (bits & 0x33333333u) << 2 | (bits >> 2 & 0x33333333u);
-    return (bits & 0x55555555u) << 1 | (bits >> 1 & 0x55555555u);
+    y |= 1u << bits;
+    return y >> (__builtin_ctz(y) + 1);
+}
+
+static uint32_t
+place_of(uint32_t cell)
+{
+    return cell ? (cell << 1 | 1) << __builtin_clz(cell) : 0;
 }
 
 static _Atomic uint32_t *
@@ -57,7 +65,7 @@ mp_table_init(struct mp_table *table, size_t record_size, unsigned bits,
     table->record_size = record_size;
     table->first_bits = bits;
     table->equal = equal;
-    atomic_init(&table->bits, bits);
+    atomic_init(&table->bits, bits < START ? bits : START);
     _Atomic uint32_t *cells = mp_mem_new_sparse(segment_bytes(table, 0));
     if (!cells)
         return MP_NO_MEMORY;
@@ -80,6 +88,7 @@ mp_table_destroy(struct mp_table *table)
 static bool
 reach_segment(struct mp_table *table, unsigned segment)
 {
+    assert(segment);
     if (segment >= MP_TABLE_SEGMENTS)
         return false;
     if (atomic_load_explicit(&table->segments[segment], memory_order_acquire))
@@ -101,7 +110,8 @@ grow(struct mp_table *table, uint32_t id)
     unsigned bits = atomic_load_explicit(&table->bits, memory_order_relaxed);
     if (MP_LIKELY(id >> bits < PIECE) || ((id & (id - 1)) && id % RETRY))
         return;
-    while (id >> bits >= PIECE && reach_segment(table, bits - table->first_bits + 1))
+    while (id >> bits >= PIECE &&
+           (bits < table->first_bits || reach_segment(table, bits - table->first_bits + 1)))
         if (atomic_compare_exchange_strong(&table->bits, &bits, bits + 1))
             bits++;
 }
@@ -122,7 +132,7 @@ advance(const struct mp_table *table, struct mp_table_gap *gap)
         next = value & ~NEW;
         if (next & CELL) {
             next &= ~CELL;
-            if (next < near || next == 0 || reverse(next) > place)
+            if (next < near || next == 0 || place_of(next) > place)
                 break;
             link = cell_at(table, next);
             continue;
@@ -148,26 +158,28 @@ is_in_use(uint32_t value)
     return value && !(value & NEW);
 }
 
-/* The nearest cell in use in front of one that is not, or not yet. */
+/* The nearest cell in use in front of one that is not, or not yet (`y`, see cell_of). */
 static _Atomic uint32_t *
-cell_before(const struct mp_table *table, uint32_t cell)
+cell_before(const struct mp_table *table, uint32_t y, unsigned bits)
 {
     _Atomic uint32_t *link;
     do {
-        cell &= ~(1u << (31 - (unsigned)__builtin_clz(cell)));
-        link = cell_at(table, cell);
-    } while (cell && !is_in_use(atomic_load_explicit(link, memory_order_acquire)));
+        y &= y - 1;
+        link = cell_at(table, cell_of(y, bits));
+    } while (y && !is_in_use(atomic_load_explicit(link, memory_order_acquire)));
     return link;
 }
 
 /* Take a cell into the list, unless another thread does. */
 static void
-use_cell(struct mp_table *table, uint32_t cell, _Atomic uint32_t *link)
+use_cell(struct mp_table *table, uint32_t y, unsigned bits)
 {
+    const uint32_t cell = cell_of(y, bits);
+    _Atomic uint32_t *link = cell_at(table, cell);
     uint32_t unused = 0;
     if (!atomic_compare_exchange_strong(link, &unused, NEW | END))
         return;
-    struct mp_table_gap gap = {.place = reverse(cell), .link = cell_before(table, cell)};
+    struct mp_table_gap gap = {.place = place_of(cell), .link = cell_before(table, y, bits)};
     do {
         advance(table, &gap);
         atomic_store_explicit(link, gap.value | NEW, memory_order_relaxed);
@@ -180,19 +192,18 @@ uint32_t
 mp_table_search(struct mp_table *table, uint64_t hash, const void *key, struct mp_table_gap *gap)
 {
     const unsigned bits = atomic_load_explicit(&table->bits, memory_order_acquire);
-    const uint32_t cell = (uint32_t)hash & ((1u << bits) - 1);
-    _Atomic uint32_t *link = cell_at(table, cell);
-    uint32_t value = atomic_load_explicit(link, memory_order_acquire);
-    if (MP_UNLIKELY(!value)) {
-        use_cell(table, cell, link);
-        value = atomic_load_explicit(link, memory_order_acquire);
-    }
-    gap->place = reverse((uint32_t)hash) | 1; /* not 0, which marks a hole, nor a cell's place */
+    gap->place = (uint32_t)hash | 1; /* not 0, which marks a hole, nor a cell's place */
     gap->key = key;
-    gap->link = link;
     gap->near = 1u << bits;
+    const uint32_t y = gap->place >> (32 - bits);
+    gap->link = cell_at(table, cell_of(y, bits));
+    uint32_t value = atomic_load_explicit(gap->link, memory_order_acquire);
+    if (MP_UNLIKELY(!value)) {
+        use_cell(table, y, bits);
+        value = atomic_load_explicit(gap->link, memory_order_acquire);
+    }
     if (MP_UNLIKELY(!is_in_use(value))) {
-        gap->link = cell_before(table, cell);
+        gap->link = cell_before(table, y, bits);
         gap->near = 0;
     }
     advance(table, gap);
@@ -310,7 +321,7 @@ fault_of(const struct mp_table *table, uint32_t link, uint32_t last)
     if (link & CELL) {
         if ((link & ~CELL) >> atomic_load(&table->bits))
             return "a link leads to a cell that does not exist";
-        return reverse(link & ~CELL) > last ? NULL : "the list is out of order";
+        return place_of(link & ~CELL) > last ? NULL : "the list is out of order";
     }
     const struct mp_record *record = mp_table_peek(table, link);
     if (!record)
@@ -336,7 +347,7 @@ mp_table_check(const struct mp_table *table, const char **why)
             return false;
         if (link & CELL) {
             cells++;
-            last = reverse(link & ~CELL);
+            last = place_of(link & ~CELL);
             link = atomic_load_explicit(cell_at(table, link & ~CELL), memory_order_acquire);
         } else {
             const struct mp_record *record = mp_table_at(table, link);

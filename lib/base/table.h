@@ -4,11 +4,12 @@
  * all tables. Ids start at 1; 0 means "none" and is what a full table or a
  * lack of memory returns. Records never move and never change.
  *
- * All records are in one list, in the order of the reversed bits of their hashes;
- * cells cut it in pieces of one or two records. The number of cells doubles as the
- * table fills: nothing is moved, for a new cell only halves the piece of an old one
- * (split-ordered lists: Shalev and Shavit, Journal of the ACM 53.3, 2006). So a new
- * record costs the same in a small table and in a large one.
+ * All records are in one list, in the order of their hashes; cells cut it in pieces of
+ * one or two records. The number of cells doubles as the table fills: nothing is moved,
+ * for a new cell only halves the piece of an old one (split-ordered lists: Shalev and
+ * Shavit, Journal of the ACM 53.3, 2006; the order is that of the hashes and the cells
+ * are numbered level by level, where theirs is that of reversed bits). So a new record
+ * costs the same in a small table and in a large one.
  *
  * Invariant: every record that can be reached from a cell is complete, and
  * whatever it refers to by id was complete before it.
@@ -52,7 +53,7 @@ struct mp_table_spread {
 };
 
 /* `key` is a record of the caller with everything but its mp_record filled in;
- * `equal` compares a stored record with it. `bits`: to begin with 1 << bits cells. */
+ * `equal` compares a stored record with it. `bits`: there is memory for 1 << bits cells at once. */
 MP_WARN_UNUSED int mp_table_init(struct mp_table *table, size_t record_size, unsigned bits,
                                  bool (*equal)(const void *record, const void *key));
 void mp_table_destroy(struct mp_table *table);
