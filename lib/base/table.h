@@ -106,15 +106,15 @@ bool mp_table_check(const struct mp_table *table, const char **why);
 /* Of a sound table at rest. */
 struct mp_table_spread mp_table_spread(const struct mp_table *table);
 
-/* Mix a word into a hash: the finalizer of MurmurHash3 (fmix64), after which each bit depends
- * on all bits of both. Words mixed into 0 have hashes of their own. */
+__extension__ typedef unsigned __int128 mp_wide;
+
+/* Mix two words, or a word into a hash: both halves of a 128-bit product, folded (the step of
+ * wyhash, and what foldhash does with pairs of words). */
 static inline uint64_t
 mp_hash_mix(uint64_t hash, uint64_t word)
 {
-    hash = hash * 0x9e3779b97f4a7c15u ^ word;
-    hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdu;
-    hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53u;
-    return hash ^ hash >> 33;
+    const mp_wide product = (mp_wide)(hash ^ 0xa0761d6478bd642fu) * (word ^ 0xe7037ed1a0b428dbu);
+    return (uint64_t)(product >> 64) ^ (uint64_t)product;
 }
 
 #endif

@@ -47,8 +47,8 @@ mp_depot_destroy(struct mp_depot *depot)
 uint32_t
 mp_depot_location(struct mp_depot *depot, const struct mp_location *location)
 {
-    uint64_t hash = mp_hash_mix(0, (uint64_t)location->file << 32 | location->function);
-    hash = mp_hash_mix(hash, (uint64_t)location->first_line << 32 | location->line);
+    const uint64_t hash = mp_hash_mix((uint64_t)location->file << 32 | location->function,
+                                      (uint64_t)location->first_line << 32 | location->line);
     return mp_table_intern(&depot->locations, hash, location);
 }
 
@@ -62,8 +62,8 @@ uint32_t
 mp_depot_site(struct mp_depot *depot, const struct mp_site *site)
 {
     assert(site->kind < MP_KINDS);
-    uint64_t hash = mp_hash_mix(0, (uint64_t)site->stack << 32 | site->domain);
-    hash = mp_hash_mix(hash, (uint64_t)site->kind << 16 | site->small);
+    const uint64_t kind = (uint64_t)site->kind << 16 | site->small;
+    const uint64_t hash = mp_hash_mix(kind << 32 | site->domain, site->stack);
     return mp_table_intern(&depot->sites, hash, site);
 }
 

@@ -25,9 +25,9 @@ filled(void)
     self->trail.anchor = self->path.count = 1;
     self->trail.shared = true;
     self->lines[3].line = 1;
-    self->locations[0] = (struct mp_location_slot){4096, 1};
-    self->locations[1] = (struct mp_location_slot){4195, 2};
-    self->locations[2] = (struct mp_location_slot){4196, 3};
+    *mp_location_slot(self, 4096) = (struct mp_location_slot){4096, 1};
+    *mp_location_slot(self, 4195) = (struct mp_location_slot){4195, 2};
+    *mp_location_slot(self, 4196) = (struct mp_location_slot){4196, 3};
     return self;
 }
 
@@ -48,8 +48,9 @@ CASE(flush_empties_all_that_is_known_of_instructions)
     mp_thread_flush(&self->thread, 71);
     assert_stacks_are_void(self, before);
     assert_false(self->trail.shared); /* a new trace may try to have the anchor */
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(self->locations[i].location, 0);
+    for (uintptr_t ip = 4194; ip <= 4196; ip++)
+        assert_int_equal(mp_location_slot(self, ip)->location, 0);
+    assert_int_equal(mp_location_slot(self, 4096)->location, 0);
 }
 
 CASE(code_that_died_is_forgotten_and_no_other)
@@ -59,9 +60,9 @@ CASE(code_that_died_is_forgotten_and_no_other)
     mp_thread_forget(&self->thread, 71, 4096, 4196);
     assert_stacks_are_void(self, before);
     assert_true(self->trail.shared);
-    assert_int_equal(self->locations[0].location, 0);
-    assert_int_equal(self->locations[1].location, 0);
-    assert_int_equal(self->locations[2].location, 3);
+    assert_int_equal(mp_location_slot(self, 4096)->location, 0);
+    assert_int_equal(mp_location_slot(self, 4195)->location, 0);
+    assert_int_equal(mp_location_slot(self, 4196)->location, 3);
 }
 
 CASE(same_generation_has_the_same_salt)

@@ -31,9 +31,12 @@ forget(struct mp_thread *thread, uintptr_t begin, uintptr_t end)
 {
     struct mp_py_thread *self = mp_py_thread(thread);
     move_on(self);
-    for (int i = 0; i < MP_LOCATION_SLOTS; i++)
-        if (self->locations[i].ip - begin < end - begin)
-            self->locations[i] = (struct mp_location_slot){0};
+    const uintptr_t size = end - begin;
+    for (uintptr_t at = 0; at < size && at < 2 * MP_LOCATION_SLOTS; at += 2) {
+        struct mp_location_slot *slot = mp_location_slot(self, begin + at);
+        if (slot->ip - begin < size)
+            *slot = (struct mp_location_slot){0};
+    }
 }
 
 static void

@@ -108,6 +108,13 @@ mp_py_thread(const struct mp_thread *thread)
     return (struct mp_py_thread *)thread;
 }
 
+/* Where the location of an instruction is kept: those of one code object lie side by side. */
+static inline struct mp_location_slot *
+mp_location_slot(struct mp_py_thread *self, uintptr_t ip)
+{
+    return &self->locations[ip / 2 & (MP_LOCATION_SLOTS - 1)]; /* an instruction has two bytes */
+}
+
 /* Make room for `count` frames in the thread's scratch; false when there is no memory. */
 bool mp_cache_reserve_frames(struct mp_py_thread *self, size_t count);
 

@@ -70,16 +70,10 @@ resolve(struct mp_py_thread *self, const struct mp_frame_key *frame)
     return mp_depot_location(&mp_tracer.depot, &location);
 }
 
-static struct mp_location_slot *
-slot_of(struct mp_py_thread *self, uintptr_t ip)
-{
-    return &self->locations[mp_hash_mix(ip, 0) >> 20 & (MP_LOCATION_SLOTS - 1)];
-}
-
 uint32_t
 mp_code_location(struct mp_py_thread *self, const struct mp_frame_key *frame)
 {
-    struct mp_location_slot *slot = slot_of(self, frame->ip);
+    struct mp_location_slot *slot = mp_location_slot(self, frame->ip);
     assert(frame->code != 0 && frame->ip != 0);
     if (slot->ip == frame->ip)
         return slot->location;
