@@ -145,7 +145,7 @@ soak: setup                 ## threads, forks, starts and stops for SOAK_SECONDS
 	$(VENV_PYTHON) tests/soak/soak.py $(SOAK_SECONDS)
 
 nightly:                    ## what takes hours: soak, CPython's tests, sanitizers, fuzzers
-	@failed=; for what in check-timing check-debug soak check-cpython check-walks check-asan check-ubsan check-tsan "fuzz FUZZ_SECONDS=1800"; do \
+	@failed=; for what in "budget GROWTH=10000000" check-timing check-debug soak check-cpython check-walks check-asan check-ubsan check-tsan "fuzz FUZZ_SECONDS=1800"; do \
 	  $(MAKE) --no-print-directory $$what || failed="$$failed $${what%% *}"; done; \
 	  test -z "$$failed" || { echo "nightly: failed:$$failed"; exit 1; }
 
@@ -176,8 +176,9 @@ install: lib                ## install library, headers and pkg-config file unde
 	install -m 644 build/memprof.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 644 include/memprof/*.h $(DESTDIR)$(PREFIX)/include/memprof
 
+GROWTH ?= 1000000
 budget: ext build/bench/micro ## instructions on fixed workloads against bench/budget.json (needs valgrind)
-	@$(VENV_PYTHON) bench/instructions.py --check
+	@$(VENV_PYTHON) bench/instructions.py --check --growth $(GROWTH)
 
 # make bench BENCHMARKS=json_loads,float TOOLS=bare,memprof PARTS=overhead ROUNDS=3 PYTHON=python3.14
 BENCHMARKS ?= all

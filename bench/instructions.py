@@ -3,6 +3,7 @@
     python bench/instructions.py [--python PYTHON]            # by part of the hot path
     python bench/instructions.py --check                      # against bench/budget.json
     python bench/instructions.py --update                     # write bench/budget.json
+    python bench/instructions.py --check --growth 10000000    # with tables as large as they get
 
 Unlike seconds the counts are the same in each run and on a busy machine (hash seed and addresses
 are fixed), so a few per cent are a change of the code. They say nothing of caches and branches:
@@ -27,7 +28,9 @@ import callgrind
 import workload
 
 HERE = Path(__file__).resolve().parent
+MICRO = HERE.parent / "build" / "bench" / "micro"
 BUDGET = HERE / "budget.json"
+NEW = 1000  # stacks, as in bench/micro.c
 SLACK = 1.03  # another patch release of the compiler or of CPython
 
 # What the sources of the core do on the way of an event; "miss": a stack not in the cache.
@@ -134,21 +137,25 @@ def run(
     command: list[str], mode: str, names: list[str], folder: Path
 ) -> dict[str, callgrind.Profile]:
     """The profile of each workload, from one process."""
+    whole = [*command, "-S", "-s", str(HERE / "workload.py"), mode, *names]
+    output = folder / mode
+    count(whole, output)
+    return {
+        name: callgrind.read(Path(f"{output}.{2 * index + 2}")) for index, name in enumerate(names)
+    }
+
+
+def count(command: list[str], output: Path) -> None:
+    """Run it in callgrind: the part up to the n-th sched_yield() goes to the file `output`.n."""
     valgrind = shutil.which("valgrind")
     if not valgrind:
         raise Unavailable("valgrind is not installed")
-    output = folder / mode
     whole = [
         valgrind,
         "--tool=callgrind",
         f"--callgrind-out-file={output}",
         "--dump-before=sched_yield",
         *command,
-        "-S",
-        "-s",
-        str(HERE / "workload.py"),
-        mode,
-        *names,
     ]
     environment = {
         "PATH": os.environ["PATH"],
@@ -156,11 +163,22 @@ def run(
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONMALLOC": "default",  # without a GIL there is no pymalloc
     }
-    done = subprocess.run(whole, capture_output=True, text=True, env=environment, cwd=folder)
+    done = subprocess.run(whole, capture_output=True, text=True, env=environment, cwd=output.parent)
     if done.returncode:
         raise Unavailable(f"valgrind failed: {done.stderr.strip()[-300:]}")
+
+
+def grown(most: int) -> dict[str, float]:
+    """Instructions of a new call stack of 12 frames beside 1,000, 10,000, ... `most` others."""
+    sizes = [10**power for power in range(3, 9) if 10**power <= most]
+    if not sizes or not MICRO.exists():
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "growth")
+        count([str(MICRO), "--growth", str(most)], output)
+        totals = [callgrind.read(Path(f"{output}.{2 * i + 2}")).total for i in range(len(sizes))]
     return {
-        name: callgrind.read(Path(f"{output}.{2 * index + 2}")) for index, name in enumerate(names)
+        f"a new stack beside {size:,}": total / NEW for size, total in zip(sizes, totals, strict=True)
     }
 
 
@@ -263,12 +281,12 @@ def identity(command: list[str]) -> str:
     return f"{system} {name}"
 
 
-def compare(costs: dict[str, Cost], budget: dict[str, float]) -> list[str]:
-    """A line for each workload that costs more than its budget."""
+def compare(counts: dict[str, float], budget: dict[str, float]) -> list[str]:
+    """A line for each of the counts that is above its budget."""
     return [
-        f"{name}: {cost.per_pair:.1f} instructions per allocation and free, budget {budget[name]}"
-        for name, cost in costs.items()
-        if name in budget and cost.per_pair > budget[name] * SLACK
+        f"{name}: {count:.1f} instructions, budget {budget[name]}"
+        for name, count in counts.items()
+        if name in budget and count > budget[name] * SLACK
     ]
 
 
@@ -276,24 +294,23 @@ def load() -> dict[str, dict[str, float]]:
     return json.loads(BUDGET.read_text()) if BUDGET.exists() else {}
 
 
-def update(key: str, costs: dict[str, Cost]) -> None:
+def update(key: str, counts: dict[str, float]) -> None:
     stored = load()
-    stored[key] = {name: round(cost.per_pair, 1) for name, cost in costs.items()}
+    stored.setdefault(key, {}).update({name: round(count, 1) for name, count in counts.items()})
     BUDGET.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
 
 
-def check(key: str, costs: dict[str, Cost]) -> int:
+def check(key: str, counts: dict[str, float]) -> int:
     budget = load().get(key)
     if budget is None:
         print(f"budget: none stored for {key} (python bench/instructions.py --update)")
         return 0
-    over = compare(costs, budget)
+    over = compare(counts, budget)
     for line in over:
         print(f"budget: {line}")
     if not over:
-        sum_now = sum(cost.per_pair for cost in costs.values())
-        sum_then = sum(budget.get(name, 0) for name in costs)
-        print(f"budget: kept on {len(costs)} workloads, {sum_now / sum_then:.1%} of it ({key})")
+        share = sum(counts.values()) / sum(budget.get(name, 0) for name in counts)
+        print(f"budget: kept by {len(counts)} counts, {share:.1%} of it ({key})")
     return 1 if over else 0
 
 
@@ -304,20 +321,31 @@ def main() -> int:
     parser.add_argument("--workloads", default=",".join(workload.WORKLOADS), metavar="NAME,...")
     parser.add_argument("--check", action="store_true", help="exit status 1 above the budget")
     parser.add_argument("--update", action="store_true", help="store what is counted as budget")
+    parser.add_argument(
+        "--growth",
+        type=int,
+        default=10**6,
+        metavar="STACKS",
+        help="count new stacks beside 1,000, 10,000, ... STACKS others (default: %(default)s)",
+    )
     settings = parser.parse_args()
     try:
         command = launcher(settings.python, settings.root)
         key = identity(command)
         costs = measure(command, settings.workloads.split(","))
+        growth = grown(settings.growth)
     except Unavailable as error:
         print(f"budget: not checked, {error}")
         return 0
+    counts = {name: cost.per_pair for name, cost in costs.items()} | growth
     if settings.update:
-        update(key, costs)
+        update(key, counts)
     if settings.check:
-        return check(key, costs)
+        return check(key, counts)
     print(f"Instructions per allocation and free, {key}\n")
     print(table(costs), functions_table(costs), sep="\n\n")
+    print("\nInstructions of\n")
+    print(*(f"{name:32} {count:7.1f}" for name, count in growth.items()), sep="\n")
     return 0
 
 

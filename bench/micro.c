@@ -1,10 +1,12 @@
 /* Nanoseconds of single operations of the tables, without Python: build/bench/micro [--json].
+ * With --growth N: NEW new stacks beside 1,000, 10,000, ... N others, for bench/instructions.py.
  *
  * Each line is one operation (a pair where it says so), timed in batches; the least and the
  * median of all batches are shown. The least is what the operation costs, the median what the
  * machine allowed.
  */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,7 @@
 #include "record/tracer.h"
 
 enum { BATCHES = 301, OPERATIONS = 4096, SITES = 4096, STACKS = 1 << 14, MANY_STACKS = 1000000,
-       DEPTH = 12 };
+       DEPTH = 12, NEW = 1000 };
 
 static struct mp_depot depot;
 static struct mp_shadow shadow;
@@ -88,6 +90,37 @@ depot_new_frame_of_many(void)
     while (mp_stacks_count(&depot.stacks) < MANY_STACKS)
         depot_new_frame();
     depot_new_frame();
+}
+
+/* A call stack like those of a large program: most of it is known, the line on top is new. */
+static void
+add_stack(uint32_t number)
+{
+    const struct mp_location top = {
+        .file = number % 512, .function = number % 4096, .first_line = 1, .line = number};
+    const uint32_t location = mp_depot_location(&depot, &top);
+    uint32_t frames[DEPTH];
+    for (uint32_t level = 0; level < DEPTH; level++)
+        frames[level] = level < 8 ? 1 + level : 1 + number / (level < 10 ? 64 : 4) % 4000;
+    frames[DEPTH - 1] = location;
+    const struct mp_site site = {.stack = mp_stacks_push(&depot.stacks, 0, frames, DEPTH),
+                                 .kind = MP_OBJ};
+    sink = mp_depot_site(&depot, &site);
+}
+
+/* sched_yield() before and after the NEW stacks of each size marks them for callgrind. */
+static void
+grow(uint32_t most)
+{
+    uint32_t number = 0;
+    for (uint32_t size = 1000; size <= most; size *= 10) {
+        while (number < size)
+            add_stack(++number);
+        sched_yield();
+        for (const uint32_t end = number + NEW; number < end;)
+            add_stack(++number);
+        sched_yield();
+    }
 }
 
 /* ---- shadow ------------------------------------------------------------------------------- */
@@ -245,6 +278,12 @@ main(int argc, char **argv)
 {
     const bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
     const size_t count = sizeof benchmarks / sizeof *benchmarks;
+    if (argc > 2 && strcmp(argv[1], "--growth") == 0) {
+        if (mp_depot_init(&depot) != MP_OK)
+            fail("no memory");
+        grow((uint32_t)strtoul(argv[2], NULL, 10));
+        return sink ? 0 : 1;
+    }
     set_up();
     if (json)
         puts("{");

@@ -14,6 +14,7 @@
 enum {
     PIECE = 2,    /* records of a piece, on an average, when the cells are doubled */
     START = 4,    /* bits: with few cells in use a new one has another close in front of it */
+    CROWD = 1000, /* records from which on their hashes are asked to be spread */
     RETRY = 1024, /* after so many records a table that lacked memory tries again */
 };
 
@@ -329,6 +330,36 @@ fault_of(const struct mp_table *table, uint32_t link, uint32_t last)
     return atomic_load(&record->hash) >= last ? NULL : "the list is out of order";
 }
 
+struct mp_table_spread
+mp_table_spread(const struct mp_table *table)
+{
+    struct mp_table_spread spread = {.cells = (uint64_t)1 << atomic_load(&table->bits)};
+    uint64_t behind = 0;
+    uint32_t link = atomic_load(cell_at(table, 0)) & ~NEW;
+
+    while (link != END) {
+        if (link & CELL) {
+            behind = 0;
+            link = atomic_load(cell_at(table, link & ~CELL)) & ~NEW;
+            continue;
+        }
+        spread.records++;
+        spread.steps += ++behind;
+        if (behind > spread.longest)
+            spread.longest = behind;
+        link = atomic_load(&((struct mp_record *)mp_table_at(table, link))->next);
+    }
+    return spread;
+}
+
+/* Far more steps than good hashes need; few records may have been made so on purpose. */
+static bool
+is_crowded(struct mp_table_spread spread)
+{
+    return spread.records >= CROWD &&
+           spread.steps / spread.records > 4 + 2 * spread.records / spread.cells;
+}
+
 bool
 mp_table_check(const struct mp_table *table, const char **why)
 {
@@ -356,30 +387,9 @@ mp_table_check(const struct mp_table *table, const char **why)
             link = atomic_load_explicit(&record->next, memory_order_acquire);
         }
     }
-    *why = records != count_complete(table) ? "a record is not in the list"
-           : cells > count_used_cells(table) ? "a cell is in the list and not in use"
-                                             : NULL;
+    *why = records != count_complete(table)    ? "a record is not in the list"
+           : cells > count_used_cells(table)   ? "a cell is in the list and not in use"
+           : is_crowded(mp_table_spread(table)) ? "the hashes are badly spread"
+                                               : NULL;
     return *why == NULL;
-}
-
-struct mp_table_spread
-mp_table_spread(const struct mp_table *table)
-{
-    struct mp_table_spread spread = {.cells = (uint64_t)1 << atomic_load(&table->bits)};
-    uint64_t behind = 0;
-    uint32_t link = atomic_load(cell_at(table, 0)) & ~NEW;
-
-    while (link != END) {
-        if (link & CELL) {
-            behind = 0;
-            link = atomic_load(cell_at(table, link & ~CELL)) & ~NEW;
-            continue;
-        }
-        spread.records++;
-        spread.steps += ++behind;
-        if (behind > spread.longest)
-            spread.longest = behind;
-        link = atomic_load(&((struct mp_record *)mp_table_at(table, link))->next);
-    }
-    return spread;
 }

@@ -288,9 +288,32 @@ check_sees_broken_chains(void **state)
     assert_false(mp_table_check(&table, &why));
     assert_string_equal(why, "the list leads to a hole");
     other->hash = hash;
-    atomic_store(&table.segments[0][0], 0x80000000u); /* the end */
+    const uint32_t first = atomic_exchange(&table.segments[0][0], 0x80000000u); /* the end */
     assert_false(mp_table_check(&table, &why));
     assert_string_equal(why, "a record is not in the list");
+    atomic_store(&table.segments[0][0], first);
+    assert_true(mp_table_check(&table, &why));
+    mp_table_destroy(&table);
+}
+
+static void
+check_sees_hashes_that_are_badly_spread(void **state)
+{
+    (void)state;
+    struct mp_table table;
+    const char *why;
+    make(&table, 4);
+    for (uint32_t key = 0; key < 999; key++) {
+        const struct pair pair = {.key = key};
+        assert_int_not_equal(mp_table_intern(&table, key % 16, &pair), 0);
+    }
+    assert_sound(&table);
+    const struct pair last = {.key = 999};
+    assert_int_not_equal(mp_table_intern(&table, 7, &last), 0);
+    assert_false(mp_table_check(&table, &why));
+    assert_string_equal(why, "the hashes are badly spread");
+    table.used = 0;
+    atomic_store(&table.segments[0][0], 0x80000000u); /* the end: sound for destroy */
     mp_table_destroy(&table);
 }
 
@@ -402,6 +425,7 @@ main(void)
         cmocka_unit_test(lack_of_memory_leaves_a_hole_and_no_more),
         cmocka_unit_test(destroy_returns_all_memory_and_may_be_repeated),
         cmocka_unit_test(check_sees_broken_chains),
+        cmocka_unit_test(check_sees_hashes_that_are_badly_spread),
         cmocka_unit_test(threads_that_intern_the_same_keys_get_the_same_ids),
         cmocka_unit_test(threads_that_intern_other_keys_leave_no_hole),
     };
