@@ -16,7 +16,7 @@ from pathlib import Path
 from environment import HERE, ROOT, Environment, TooLong, say
 from environment import run as execute
 from statistic import summary
-from tools import TOOLS, Tool
+from tools import AGGREGATED, TOOLS, Tool
 
 PROGRAMS = HERE / "programs"
 LIMIT = 900  # seconds for one program
@@ -24,14 +24,6 @@ KINDS = ("integers", "strings", "tuples", "objects with slots", "dicts")
 MANY_KINDS = ("integers", "tuples")
 DEPTHS = (5, 50, 500)
 THREADS = (1, 2, 4)
-
-AGGREGATED = Tool(
-    "memray-aggregated",
-    "memray, Python allocators, aggregated",
-    ("-m", "memray", "run", "--trace-python-allocators", "--aggregate", "-qfo", "{folder}/x.bin"),
-    package="memray",
-)
-
 
 class Failed(Exception):
     """A program did not run; the message is the end of its output."""

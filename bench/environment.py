@@ -83,11 +83,15 @@ class Environment:
     def python(self) -> str:
         return str(self.folder / "bin" / "python")
 
-    def make(self) -> None:
-        """Create it where it is not there yet, with memprof as it is in this tree now."""
+    def create(self) -> None:
+        """An empty one, where there is none yet."""
         if not (self.folder / "bin" / "python").exists():
             say(f"making {self.folder.relative_to(ROOT)}")
             venv.create(self.folder, with_pip=True, symlinks=True)
+
+    def make(self) -> None:
+        """Create it where it is not there yet, with memprof as it is in this tree now."""
+        self.create()
         for packages in (["setuptools>=77", "wheel"], ["pyperformance", "pyperf", "psutil"]):
             if problem := self.pip(*packages):
                 sys.exit(f"bench: cannot install {' '.join(packages)}: {problem}")
@@ -105,16 +109,16 @@ class Environment:
 
     def pip(self, *what: str) -> str | None:
         """Install; None, or the last line of what went wrong."""
-        command = [
-            self.python,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--disable-pip-version-check",
-            "--prefer-binary",
-            *what,
-        ]
+        return self._pip("install", "--prefer-binary", *what)
+
+    def download(self, requirement: str, folder: Path) -> str | None:
+        """The source archive of one distribution into a folder; the result is as pip()'s."""
+        name = requirement.partition("==")[0]
+        only = ("--no-deps", "--no-binary", name)
+        return self._pip("download", *only, "-d", str(folder), requirement)
+
+    def _pip(self, *words: str) -> str | None:
+        command = [self.python, "-m", "pip", "-q", "--disable-pip-version-check", *words]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -87,7 +87,7 @@ def main() -> None:
     document: dict = {"format": 1, "date": time.strftime("%Y-%m-%d", time.gmtime()), "costs": {}}
     if settings.output.exists():  # parts that are not measured now stay as they are
         old = json.loads(settings.output.read_text())
-        document |= {key: old[key] for key in ("overhead", "costs") if key in old}
+        document |= {key: old[key] for key in ("overhead", "costs", "real") if key in old}
     load = os.getloadavg()[0]
     if load > 1:
         say(f"the machine is busy (load {load:.1f}): quote ratios with their spread, never seconds")

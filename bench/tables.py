@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tools import TOOLS
+import statistics
+
+from tools import REAL, TOOLS
 
 MIB = 1 << 20
 
@@ -83,6 +85,52 @@ def failures(document: dict) -> list[str]:
     lines += [f"{name}: {why}" for name, why in overhead.get("left_out", {}).items()]
     for name, one in overhead.get("benchmarks", {}).items():
         lines += [f"{name} under {tool}: {why}" for tool, why in one["failures"].items()]
+    return lines
+
+
+# ---- real software -------------------------------------------------------------------------
+
+
+def real_heading(part: dict) -> str:
+    """One line: where test suites and imports were run."""
+    where = part["where"]
+    versions = {name: n for one in part["workloads"].values() for name, n in one["packages"].items()}
+    packages = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
+    return f"CPython {where['python']} ({where['compiler']}), {where['machine']}; {packages}."
+
+
+def real(document: dict, spreads: bool = False) -> str:
+    """CPU time and peak resident memory of each workload, against no profiler."""
+    part = document["real"]
+    shown = [tool for tool in REAL if tool in part["totals"]]
+    rows = []
+    for one in part["workloads"].values():
+        seconds, peak = (statistics.median(one["runs"]["bare"][what]) for what in ("cpu", "rss"))
+        cells = [_real_cell(one["ratios"].get(tool), spreads) for tool in shown]
+        rows.append([one["title"], f"{seconds:.1f} s / {peak / MIB:,.0f} MiB", *cells])
+    for title, key in (("geometric mean", "geomean"), ("worst", "worst")):
+        totals = [part["totals"][tool] for tool in shown]
+        cells = [f"**{one['cpu'][key]:.2f} / {one['rss'][key]:.2f}**" for one in totals]
+        rows.append([f"**{title}**", "", *cells])
+    titles = [REAL[tool].title for tool in shown]
+    return table(["CPU time / peak resident memory", "no profiler", *titles], rows)
+
+
+def _real_cell(ratios: dict | None, spreads: bool) -> str:
+    if not ratios:
+        return "failed"
+    shown = lambda one: f"{one['ratio']:.2f}" + (f" ±{one['spread']:.2f}" if spreads else "")  # noqa: E731
+    return f"{shown(ratios['cpu'])} / {shown(ratios['rss'])}"
+
+
+def real_notes(document: dict) -> list[str]:
+    """A line for each tool or workload that did not run, or under which tests came out otherwise."""
+    part = document["real"]
+    lines = [f"{name}: {why}" for name, why in part["left_out"].items()]
+    for name, one in part["workloads"].items():
+        lines += [f"{name} under {tool}: {why}" for tool, why in one["failures"].items()]
+        for tool, found in one["differences"].items():
+            lines += [f"{name} under {tool}, other outcome of the tests: {what}" for what in found]
     return lines
 
 

@@ -66,3 +66,33 @@ TOOLS = {
         ),
     )
 }
+
+AGGREGATED = Tool(
+    "memray-aggregated",
+    "memray, Python allocators, aggregated",
+    ("-m", "memray", "run", "--trace-python-allocators", "--aggregate", "-qfo", "{folder}/x.bin"),
+    package="memray",
+)
+
+# Those that run whole test suites; memray writes its file, as people have it do.
+REAL = {
+    tool.name: tool
+    for tool in (
+        TOOLS["bare"],
+        TOOLS["memprof"],
+        Tool("memprof-old", "memprof of another tree", TOOLS["memprof"].before),
+        TOOLS["tracemalloc-1"],
+        Tool(
+            "memray-all",
+            TOOLS["memray-all"].title,
+            ("-m", "memray", "run", "--trace-python-allocators", "-qfo", "{folder}/memray.bin"),
+            package="memray",
+        ),
+        AGGREGATED,
+    )
+}
+
+
+def title(name: str) -> str:
+    """What a tool is called in tables and pictures."""
+    return (TOOLS.get(name) or REAL[name]).title
