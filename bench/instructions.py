@@ -178,7 +178,8 @@ def grown(most: int) -> dict[str, float]:
         count([str(MICRO), "--growth", str(most)], output)
         totals = [callgrind.read(Path(f"{output}.{2 * i + 2}")).total for i in range(len(sizes))]
     return {
-        f"a new stack beside {size:,}": total / NEW for size, total in zip(sizes, totals, strict=True)
+        f"a new stack beside {size:,}": total / NEW
+        for size, total in zip(sizes, totals, strict=True)
     }
 
 

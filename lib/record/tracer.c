@@ -5,6 +5,9 @@
 
 #include "base/debug.h"
 
+_Static_assert(MP_TABLE_MAX <= MP_SITE_MASK, "an entry has room for each site");
+_Static_assert(MP_TABLE_MAX < MP_LANE_CHUNK * MP_LANE_CHUNKS, "a lane has a tally for each site");
+
 struct mp_tracer mp_tracer;
 
 /* ---- checks: the whole is looked at as it changes (debug.h) ----------------------------- */

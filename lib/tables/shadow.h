@@ -32,7 +32,7 @@
 #define MP_GRANULE 16u
 #define MP_CODE 0x80000000u
 #define MP_SMALL 0x40000000u
-#define MP_SITE_MASK 0x003fffffu
+#define MP_SITE_MASK 0x00ffffffu
 #define MP_SMALL_MAX 16u           /* largest size of a one-word block */
 #define MP_SIZE_IN_SIDE UINT32_MAX /* word 1: the exact size is in the side table */
 

@@ -30,7 +30,7 @@
 #include "base/mem.h"
 
 enum {
-    MP_LANE_CHUNK = 1024,
+    MP_LANE_CHUNK = 4096,
     MP_LANE_CHUNKS = 4096,
 };
 

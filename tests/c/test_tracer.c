@@ -398,6 +398,21 @@ CASE(forked_child_goes_on_recording_alone_and_beside_threads)
     assert_live(mp_tracer.lost + (uint64_t)mp_clock_now(&mp_tracer.lanes.clock)); /* none is lost */
 }
 
+/* The last test: no site can be added after it. */
+CASE(highest_site_has_entries_and_numbers_and_the_next_has_no_room)
+{
+    atomic_store(&mp_tracer.depot.sites.used, MP_TABLE_MAX - 1); /* as if the others were taken */
+    const uint32_t site = site_of(STACKS + 1, 100);
+    assert_int_equal(site, MP_TABLE_MAX);
+    mp_tracer_record(true, BASE, 100, site);
+    mp_tracer_record(false, BASE + 4096, 100, site);
+    assert_entry(BASE, site, 100);
+    assert_live(200);
+    mp_tracer_free(false, BASE);
+    assert_live(100);
+    assert_int_equal(site_of(STACKS + 2, 100), 0);
+}
+
 int
 main(void)
 {
@@ -414,6 +429,7 @@ main(void)
         TEST(free_in_a_lane_without_memory_keeps_the_numbers_right),
         TEST(random_events_match_a_model),
         TEST(forked_child_goes_on_recording_alone_and_beside_threads),
+        TEST(highest_site_has_entries_and_numbers_and_the_next_has_no_room),
     };
     return mp_thread_extend(&extension) || RUN_TESTS(tests);
 }
