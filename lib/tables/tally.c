@@ -1,7 +1,5 @@
 #include "tables/tally.h"
 
-#include <string.h>
-
 #include "base/debug.h"
 
 _Static_assert(sizeof(struct mp_tally) == 64, "a tally fits a cache line");
@@ -13,12 +11,12 @@ mp_lane_add(struct mp_lane *lane, uint32_t site)
 {
     if (site / MP_LANE_CHUNK >= MP_LANE_CHUNKS)
         return NULL;
-    struct mp_tally *fresh = mp_mem_new(CHUNK_BYTES);
+    struct mp_tally *fresh = mp_mem_new_sparse(CHUNK_BYTES);
     if (!fresh)
         return NULL;
     struct mp_tally *expected = NULL;
     if (!atomic_compare_exchange_strong(&lane->chunks[site / MP_LANE_CHUNK], &expected, fresh)) {
-        mp_mem_free(fresh, CHUNK_BYTES);
+        mp_mem_free_sparse(fresh, CHUNK_BYTES);
         fresh = expected;
     }
     return fresh + site % MP_LANE_CHUNK;
@@ -89,7 +87,7 @@ mp_lane_clear(struct mp_lane *lane)
     for (unsigned i = 0; i < MP_LANE_CHUNKS; i++) {
         struct mp_tally *chunk = atomic_load(&lane->chunks[i]);
         if (chunk)
-            memset(chunk, 0, CHUNK_BYTES);
+            mp_mem_clear_sparse(chunk, CHUNK_BYTES);
     }
     MP_CHECK_WHOLE(mp_lane_check, lane);
 }
@@ -98,7 +96,7 @@ void
 mp_lane_destroy(struct mp_lane *lane)
 {
     for (unsigned i = 0; i < MP_LANE_CHUNKS; i++)
-        mp_mem_free(atomic_exchange(&lane->chunks[i], NULL), CHUNK_BYTES);
+        mp_mem_free_sparse(atomic_exchange(&lane->chunks[i], NULL), CHUNK_BYTES);
 }
 
 void

@@ -215,7 +215,7 @@ bool mp_lane_check(const struct mp_lane *lane, const char **why);
 /* Bytes live in a lane, all sites together. */
 int64_t mp_lane_live(const struct mp_lane *lane);
 
-/* Forget all numbers. The hooks must be quiet. */
+/* Forget all numbers, and give their memory back. The hooks must be quiet. */
 void mp_lane_clear(struct mp_lane *lane);
 void mp_lane_destroy(struct mp_lane *lane);
 void mp_clock_clear(struct mp_clock *clock);

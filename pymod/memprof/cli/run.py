@@ -180,6 +180,9 @@ class _Session:
         if self.settings.leaks:
             gc.collect()
             _core.clear_type_cache()
+        if self.settings.quiet and self.output is None and not self.settings.leaks:
+            tracing.stop()  # nobody asks for its numbers
+            return
         snapshot, growth = self._end_trace()
         if self.output is not None and not self.keeps_report:
             self._write(snapshot.dump)
