@@ -12,7 +12,7 @@
 #define END CELL
 
 enum {
-    PIECE = 2,    /* records of a piece, on an average, when the cells are doubled */
+    PIECE = 1,    /* records of a piece, on an average, when the cells are doubled */
     START = 4,    /* bits: with few cells in use a new one has another close in front of it */
     CROWD = 1000, /* records from which on their hashes are asked to be spread */
     RETRY = 1024, /* after so many records a table that lacked memory tries again */
