@@ -46,7 +46,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py check-timing lint install clean help \
-        check-pythons check-walks check-cpython python-table wheel soak nightly check-debug check-asan check-ubsan check-tsan fuzz bench bench-pythons bench-publish bench-micro budget
+        check-pythons check-walks check-cpython python-table wheel soak nightly check-debug check-asan check-ubsan check-tsan fuzz bench bench-real bench-pythons bench-publish bench-micro budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -189,6 +189,11 @@ SECONDS ?= 0.1
 bench: build/bench/micro    ## all benchmarks, in a virtual environment of their own (bench/README.md)
 	@$(PYTHON) bench/run.py --benchmarks $(BENCHMARKS) --tools $(TOOLS) --parts $(PARTS) \
 	  --rounds $(ROUNDS) --seconds $(SECONDS)
+	@$(PYTHON) bench/report.py
+
+WORKLOADS ?= all
+bench-real: ext             ## test suites and imports of real programs, bare and under memory profilers (an hour)
+	@$(VENV_PYTHON) bench/real.py --workloads $(WORKLOADS) --tools $(TOOLS) --rounds $(ROUNDS)
 	@$(PYTHON) bench/report.py
 
 bench-pythons:              ## run time of memprof on each of PYTHONS; by default on all that tests/matrix/pythons provides

@@ -25,6 +25,7 @@ MANY_KINDS = ("integers", "tuples")
 DEPTHS = (5, 50, 500)
 THREADS = (1, 2, 4)
 
+
 class Failed(Exception):
     """A program did not run; the message is the end of its output."""
 

@@ -50,8 +50,10 @@ def _of_pytest(output: str) -> Outcome | None:
     for line in reversed(output.splitlines()):
         found = _PYTEST_COUNT.findall(line) if _PYTEST_LAST.search(line) else []
         if found:
-            counts = sorted((what.removesuffix("s") if what == "errors" else what, int(number))
-                            for number, what in found)
+            counts = sorted(
+                (what.removesuffix("s") if what == "errors" else what, int(number))
+                for number, what in found
+            )
             return Outcome(tuple(counts), _names(_PYTEST_FAILED, output))
     return None
 

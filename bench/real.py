@@ -54,7 +54,7 @@ class Measured:
     failures: dict[str, str] = field(default_factory=dict)
 
     def run(self, tool: str, trees: dict[str, Path]) -> None:
-        """Once more under a tool; one that failed, or is far too slow to wait for, is passed over."""
+        """Once more under a tool; one that failed, or is far too slow, is passed over."""
         if tool in self.failures or self.is_far(tool):
             return
         try:
@@ -71,7 +71,9 @@ class Measured:
         return bool(measured) and self.ratio(tool, "cpu")["ratio"] > FAR
 
     def ratio(self, tool: str, what: str) -> dict[str, float]:
-        of = lambda name: [[getattr(used, what)] for used in self.runs[name]]  # noqa: E731
+        def of(name: str) -> list[list[float]]:
+            return [[getattr(used, what)] for used in self.runs[name]]
+
         return ratio(of(tool), of("bare"))
 
     def differences(self, tool: str) -> list[str]:
@@ -93,16 +95,12 @@ class Measured:
                 if tool != "bare"
             },
             "tests": {tool: str(self.outcomes[tool][0]) for tool in tools},
-            "differences": {
-                tool: found for tool in tools if (found := self.differences(tool))
-            },
+            "differences": {tool: found for tool in tools if (found := self.differences(tool))},
             "failures": self.failures,
         }
 
     def numbers(self, tool: str) -> dict[str, list[float]]:
-        return {
-            what: [round(getattr(used, what), 3) for used in self.runs[tool]] for what in WHAT
-        }
+        return {what: [round(getattr(used, what), 3) for used in self.runs[tool]] for what in WHAT}
 
 
 def run(ready: Ready, tool: str, tree: Path | None) -> tuple[resources.Used, Outcome]:

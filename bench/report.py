@@ -25,6 +25,7 @@ RESULTS = HERE / "results"
 PAGE = HERE / "RESULTS.md"
 PICTURE = HERE / "overhead.svg"
 README = ROOT / "README.md"
+REAL_STACKS = "hundreds of thousands of call stacks, where benchmarks have hundreds"
 BEGIN, END = "<!-- bench:begin, made by bench/report.py -->", "<!-- bench:end -->"
 
 
@@ -67,8 +68,10 @@ def page(documents: list[dict]) -> str:
         texts.append(f"## CPython {version}\n\n{heading} {document['date']}.")
         if document.get("overhead", {}).get("totals"):
             texts += [tables.overhead_by_tool(document), tables.overhead_by_benchmark(document)]
+        if "real" in document:
+            texts += [tables.real_heading(document["real"]), tables.real(document, spreads=True)]
         texts += costs_of(document)
-        if lines := tables.failures(document):
+        if lines := [*tables.failures(document), *tables.real_notes(document)]:
             texts.append("Left out:\n\n" + "\n".join(f"- {line}" for line in lines))
     return "\n\n".join(texts) + "\n"
 
@@ -84,6 +87,14 @@ def summary(documents: list[dict]) -> str:
             tables.overhead_by_tool(shown),
         ]
     texts.append(tables.overhead_by_version(documents))
+    with_real = [one for one in documents if "real" in one]
+    if with_real:
+        most = max(with_real, key=lambda one: len(one["real"]["workloads"]))
+        texts += [
+            f"Test suites and imports of real programs have {REAL_STACKS}. "
+            f"{tables.real_heading(most['real'])}",
+            tables.real(most),
+        ]
     with_costs = [one for one in documents if one["costs"]]
     if with_costs:
         most = max(with_costs, key=lambda one: (len(one["costs"]), documents.index(one)))

@@ -189,6 +189,8 @@ def prepare(workload: Workload) -> Ready:
     install(environment, (*workload.needs, "rich"))
     folder = unpacked(environment, workload) if workload.archive else KEPT / "empty"
     folder.mkdir(parents=True, exist_ok=True)
+    if not workload.archive:
+        (folder / "pytest.ini").write_text("[pytest]\n")  # not that of this tree
     return Ready(workload, environment, folder)
 
 

@@ -94,7 +94,9 @@ def failures(document: dict) -> list[str]:
 def real_heading(part: dict) -> str:
     """One line: where test suites and imports were run."""
     where = part["where"]
-    versions = {name: n for one in part["workloads"].values() for name, n in one["packages"].items()}
+    versions = {
+        name: n for one in part["workloads"].values() for name, n in one["packages"].items()
+    }
     packages = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
     return f"CPython {where['python']} ({where['compiler']}), {where['machine']}; {packages}."
 
@@ -119,13 +121,16 @@ def real(document: dict, spreads: bool = False) -> str:
 def _real_cell(ratios: dict | None, spreads: bool) -> str:
     if not ratios:
         return "failed"
-    shown = lambda one: f"{one['ratio']:.2f}" + (f" ±{one['spread']:.2f}" if spreads else "")  # noqa: E731
+
+    def shown(one: dict) -> str:
+        return f"{one['ratio']:.2f}" + (f" ±{one['spread']:.2f}" if spreads else "")
+
     return f"{shown(ratios['cpu'])} / {shown(ratios['rss'])}"
 
 
 def real_notes(document: dict) -> list[str]:
-    """A line for each tool or workload that did not run, or under which tests came out otherwise."""
-    part = document["real"]
+    """A line for each tool or workload that did not run, or whose tests came out otherwise."""
+    part = document.get("real", {"left_out": {}, "workloads": {}})
     lines = [f"{name}: {why}" for name, why in part["left_out"].items()]
     for name, one in part["workloads"].items():
         lines += [f"{name} under {tool}: {why}" for tool, why in one["failures"].items()]

@@ -203,3 +203,72 @@ def test_tools_are_started_with_the_script_and_its_arguments():
     assert command == ["/v/bin/python", "-m", "memprof", "-q", "a.py", "-x"]
     command = TOOLS["memory_profiler"].command("/v/bin/python", "a.py", [], "/tmp/f")
     assert command[:2] == ["/v/bin/python", "/v/bin/mprof"]
+
+
+def test_outcomes_of_tests():
+    import outcomes
+
+    pytests = (
+        "FAILED tests/a.py::b - assert 1\nERROR tests/c.py\n"
+        "3 failed, 12 passed, 1 skipped in 2.31s\n"
+    )
+    one = outcomes.read(f"tests/a.py ..F\n{pytests}")
+    assert one.passed == 12 and one.failed == ("tests/a.py::b", "tests/c.py")
+    assert dict(one.counts) == {"failed": 3, "passed": 12, "skipped": 1}
+    unit = outcomes.read(
+        "FAIL: test_a (b.C)\n---\nRan 20 tests in 3.1s\n\nFAILED (failures=1, skipped=2)\n"
+    )
+    assert unit.passed == 17 and unit.failed == ("test_a (b.C)",)
+    assert outcomes.read("Ran 3 tests in 1s\n\nOK\n").passed == 3
+    assert outcomes.read("collected 12 items\nSegmentation fault") is None
+    assert outcomes.difference(one, one) == ""
+    assert "tests/c.py fails" in outcomes.difference(one, unit)
+
+
+def test_a_process_is_measured_with_its_children(tmp_path):
+    import resources
+    from environment import TooLong
+
+    child = "x = b'x' * (90 << 20); print(sum(range(10**6)))"
+    words = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}]); "
+    used = resources.run([sys.executable, "-c", f"{words} sys.exit(3)"], str(tmp_path), {}, 60)
+    assert used.status == 3 and used.output == "499999500000\n"
+    assert used.rss > 90 << 20 and used.cpu > 0
+    with pytest.raises(TooLong):
+        resources.run([sys.executable, "-c", "import time; time.sleep(60)"], "/", {}, 0.3)
+
+
+def test_workloads_are_pinned_and_each_has_a_command():
+    import software
+    from tools import REAL
+
+    for workload in software.WORKLOADS.values():
+        assert all(software.version(name) for name in (*workload.needs, workload.archive) if name)
+        words = workload.words(REAL["memprof"], "python", "/scratch")
+        assert words[0] == "python" and not any("{" in word for word in words)
+
+
+def test_table_of_real_programs():
+    import tables
+
+    runs = {"cpu": [1.0, 3.0], "wall": [1.0, 3.0], "rss": [50 << 20, 50 << 20]}
+    ratio = {"ratio": 1.5, "spread": 0.1}
+    total = {"geomean": 1.5, "worst": 1.5, "worst_workload": "one", "workloads": 1}
+    one = {
+        "title": "one",
+        "packages": {"x": "1"},
+        "runs": {"bare": runs, "memprof": runs},
+        "ratios": {"memprof": {"cpu": ratio, "wall": ratio, "rss": ratio}},
+        "differences": {"memprof": ["a fails"]},
+        "failures": {"memray-all": "took more than 400 s"},
+    }
+    part = {
+        "where": {"python": "3.11", "compiler": "cc", "machine": "m"},
+        "left_out": {"two": "no network"},
+        "totals": {"memprof": {"cpu": total, "rss": total}},
+        "workloads": {"one": one},
+    }
+    assert "| one | 2.0 s / 50 MiB | 1.50 / 1.50 |" in tables.real({"real": part})
+    assert "1.50 ±0.10 / 1.50 ±0.10" in tables.real({"real": part}, spreads=True)
+    assert "x 1" in tables.real_heading(part)
+    assert len(tables.real_notes({"real": part})) == 3 and tables.real_notes({}) == []
