@@ -23,6 +23,7 @@ enum mp_rank {
     MP_RANK_LIFE,      /* mp_tracer.life: start, stop and clear of the trace */
     MP_RANK_RESERVE,   /* record/lanes: tallies of threads that get no memory for theirs */
     MP_RANK_SIDE,      /* the tracer's side table */
+    MP_RANK_BIRTHS,    /* the tracer's births of code objects */
     MP_RANK_SELECTION, /* py/lines: which code is selected for line profiles */
     MP_RANK_SUSPENDED, /* py/lines: generators between two resumptions */
     MP_RANKS

@@ -30,17 +30,18 @@ mp_generation_end(struct mp_generation *it)
 }
 
 void
-mp_generation_note_death(struct mp_generation *it, uintptr_t address, size_t size)
+mp_generation_note_death(struct mp_generation *it, const struct mp_death *death)
 {
-    assert(size <= UINTPTR_MAX - address);
+    assert(!death || death->begin < death->end);
     uint32_t next, generation = atomic_load(&it->now);
     do {
         if (!generation)
             return;
-        next = generation_after(generation, size ? 1 : MP_DEATHS);
-        if (size) {
-            atomic_store(&it->deaths[next % MP_DEATHS].begin, address);
-            atomic_store(&it->deaths[next % MP_DEATHS].end, address + size);
+        next = generation_after(generation, death ? 1 : MP_DEATHS);
+        if (death) {
+            atomic_store(&it->deaths[next % MP_DEATHS].begin, death->begin);
+            atomic_store(&it->deaths[next % MP_DEATHS].end, death->end);
+            atomic_store(&it->deaths[next % MP_DEATHS].birth, death->birth);
         }
     } while (!atomic_compare_exchange_weak(&it->now, &generation, next));
 }
@@ -54,8 +55,12 @@ catch_up(const struct mp_generation *it, struct mp_thread *self, uint32_t now)
     if (self->generation == MP_NO_GENERATION || behind > MP_FEW_DEATHS)
         return false;
     for (uint32_t i = now - behind + 1; i != now + 1; i++) {
-        const struct mp_death *death = &it->deaths[i % MP_DEATHS];
-        mp_thread_forget(self, i, atomic_load(&death->begin), atomic_load(&death->end));
+        const struct mp_death death = {
+            .begin = atomic_load(&it->deaths[i % MP_DEATHS].begin),
+            .end = atomic_load(&it->deaths[i % MP_DEATHS].end),
+            .birth = atomic_load(&it->deaths[i % MP_DEATHS].birth),
+        };
+        mp_thread_forget(self, i, &death);
     }
     return atomic_load(&it->now) - now < MP_DEATHS - MP_FEW_DEATHS;
 }

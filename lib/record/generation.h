@@ -25,8 +25,9 @@ enum {
 struct mp_generation {
     _Atomic uint32_t now; /* 0: nothing is traced */
     uint32_t last;        /* of the trace before; written by begin and end only */
-    struct mp_death {
+    struct {
         _Atomic uintptr_t begin, end;
+        _Atomic uint32_t birth;
     } deaths[MP_DEATHS]; /* of generation g in [g % MP_DEATHS] */
 };
 
@@ -34,9 +35,8 @@ struct mp_generation {
 void mp_generation_begin(struct mp_generation *it);
 bool mp_generation_end(struct mp_generation *it);
 
-/* A code object of `size` bytes has died at `address`; 0: it is not known how much. Without
- * effect when nothing is traced. */
-void mp_generation_note_death(struct mp_generation *it, uintptr_t address, size_t size);
+/* A code object has died; NULL: it is not known which. Without effect when nothing is traced. */
+void mp_generation_note_death(struct mp_generation *it, const struct mp_death *death);
 
 /* Empty what is void of the calling thread's caches: they are of the generation `now` then. */
 void mp_generation_renew(const struct mp_generation *it, struct mp_thread *self, uint32_t now);

@@ -179,11 +179,11 @@ mp_thread_flush(struct mp_thread *self, uint32_t generation)
 }
 
 void
-mp_thread_forget(struct mp_thread *self, uint32_t generation, uintptr_t begin, uintptr_t end)
+mp_thread_forget(struct mp_thread *self, uint32_t generation, const struct mp_death *death)
 {
     const struct mp_thread_extension *more = atomic_load(&extension);
     assert(generation != MP_NO_GENERATION);
     self->generation = generation;
     if (more)
-        more->forget(self, begin, end);
+        more->forget(self, death);
 }

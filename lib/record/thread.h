@@ -51,13 +51,20 @@ enum {
 
 /* ---- blocks ---------------------------------------------------------------------------- */
 
+/* A code object has died: its instructions were from `begin` up to `end`. Those of its birth and
+ * later were first met after all others had been (mp_tracer_mark_code). */
+struct mp_death {
+    uintptr_t begin, end;
+    uint32_t birth;
+};
+
 /* A struct with more of each thread. The functions are called for blocks of that size only. */
 struct mp_thread_extension {
     size_t size; /* of the whole block */
     /* Everything that is cached of instructions is void; `self->generation` is new. */
     void (*flush)(struct mp_thread *self);
-    /* The same where only the code from `begin` up to `end` has died. */
-    void (*forget)(struct mp_thread *self, uintptr_t begin, uintptr_t end);
+    /* The same where only one code object has died. */
+    void (*forget)(struct mp_thread *self, const struct mp_death *death);
     /* The thread has ended: nothing may stay that was its own. Memory does, for the next one. */
     void (*end)(struct mp_thread *self);
 };
@@ -107,8 +114,7 @@ void mp_thread_quiesce(int patience);
 /* Empty all of the thread's: they belong to `generation` from now on. */
 void mp_thread_flush(struct mp_thread *self, uint32_t generation);
 
-/* The same where only the code from `begin` up to `end` has died. */
-void mp_thread_forget(struct mp_thread *self, uint32_t generation, uintptr_t begin,
-                      uintptr_t end);
+/* The same where only one code object has died. */
+void mp_thread_forget(struct mp_thread *self, uint32_t generation, const struct mp_death *death);
 
 #endif

@@ -16,7 +16,8 @@ static bool
 check_tables(const struct mp_tracer *tracer, const char **why)
 {
     return mp_depot_check(&tracer->depot, why) && mp_shadow_check(&tracer->shadow, why) &&
-           mp_side_check(&tracer->side, why) && mp_lanes_check(&tracer->lanes, why) &&
+           mp_side_check(&tracer->side, why) && mp_side_check(&tracer->births, why) &&
+           mp_lanes_check(&tracer->lanes, why) &&
            mp_generation_check(&tracer->generation, why);
 }
 
@@ -48,7 +49,8 @@ register_locks(void)
 {
     return mp_spin_register(&mp_tracer.life, MP_RANK_LIFE) &&
            mp_spin_register(&mp_tracer.lanes.reserve_lock, MP_RANK_RESERVE) &&
-           mp_spin_register(&mp_tracer.side.lock, MP_RANK_SIDE);
+           mp_spin_register(&mp_tracer.side.lock, MP_RANK_SIDE) &&
+           mp_spin_register(&mp_tracer.births.lock, MP_RANK_BIRTHS);
 }
 
 static void
@@ -96,6 +98,8 @@ mp_tracer_clear(void)
     MP_CHECK_WHOLE(check_if_alone, &mp_tracer);
     mp_shadow_clear(&mp_tracer.shadow);
     mp_side_clear(&mp_tracer.side);
+    mp_side_clear(&mp_tracer.births);
+    atomic_store(&mp_tracer.last_birth, MP_BIRTH_NEVER_DIES);
     mp_lanes_clear(&mp_tracer.lanes);
     atomic_store(&mp_tracer.lost, 0);
     MP_CHECK_WHOLE(check_if_alone, &mp_tracer);
@@ -121,10 +125,13 @@ mp_tracer_lose(void)
 void
 mp_tracer_code_died(bool main, const struct mp_entry *entry)
 {
+    struct mp_side_entry birth = {.site = 0}; /* not known: all may have been met later */
     assert(entry->word & MP_CODE);
-    /* one at a time may tell of its place: whoever may write the main lane */
-    const size_t size = main ? entry->size : 0; /* 0, too, when its allocation was not traced */
-    mp_generation_note_death(&mp_tracer.generation, entry->address, size);
+    mp_side_take(&mp_tracer.births, 0, entry->address, &birth);
+    const struct mp_death death = {entry->address, entry->address + entry->size, birth.site};
+    /* One at a time may tell of its place: whoever may write the main lane. The size is 0 when
+     * its allocation was not traced. */
+    mp_generation_note_death(&mp_tracer.generation, main && entry->size ? &death : NULL);
 }
 
 bool
@@ -314,16 +321,35 @@ mp_tracer_look_up(uintptr_t address, struct mp_entry *entry)
     return true;
 }
 
-bool
+static uint32_t
+birth_of(uintptr_t address)
+{
+    struct mp_side_entry birth;
+    return mp_side_find(&mp_tracer.births, 0, address, &birth) ? birth.site : MP_BIRTH_UNKNOWN;
+}
+
+static uint32_t
+note_birth(uintptr_t address)
+{
+    if (atomic_load(&mp_tracer.last_birth) >= MP_BIRTH_UNKNOWN - 1)
+        return MP_BIRTH_UNKNOWN;
+    struct mp_side_entry old, birth = {.address = address};
+    birth.site = atomic_fetch_add(&mp_tracer.last_birth, 1) + 1;
+    return mp_side_put(&mp_tracer.births, &birth, &old) == MP_OK ? birth.site : MP_BIRTH_UNKNOWN;
+}
+
+uint32_t
 mp_tracer_mark_code(uintptr_t address)
 {
     assert(address != 0);
     if (!mp_shadow_covers(address))
-        return true; /* not a block of an allocator: a code object built into the binary */
+        return MP_BIRTH_NEVER_DIES; /* not a block of an allocator */
     mp_word *words = mp_shadow_reach(&mp_tracer.shadow, address);
-    if (words)
-        mp_word_store(words, mp_word_load(words) | MP_CODE);
-    return words != NULL;
+    if (!words)
+        return 0;
+    /* Of two threads one marks it; until it has noted the birth that is not known to the other. */
+    const uint32_t before = atomic_fetch_or(words, MP_CODE);
+    return before & MP_CODE ? birth_of(address) : note_birth(address);
 }
 
 struct each {

@@ -30,6 +30,8 @@ struct mp_tracer {
     struct mp_lanes lanes;
     struct mp_spin life;             /* taken by whoever starts, stops or clears */
     struct mp_side side;
+    struct mp_side births;           /* of marked code objects: address, and birth as the site */
+    _Atomic uint32_t last_birth;
     struct mp_depot depot;           /* made by the first start, kept for ever */
     struct mp_shadow shadow;
     bool ready;
@@ -228,9 +230,12 @@ uint32_t mp_tracer_site(const struct mp_site *site);
 /* The entry of a hooked block, without taking it out; false when it has none. */
 bool mp_tracer_look_up(uintptr_t address, struct mp_entry *entry);
 
-/* Remember that captured stacks refer to the code object in the block at `address`. False
- * when there is no memory: its death would not be seen. */
-bool mp_tracer_mark_code(uintptr_t address);
+/* Remember that captured stacks refer to the code object in the block at `address`. When it was
+ * met first: its birth, higher than those of all that were met before it; MP_BIRTH_UNKNOWN, the
+ * highest, where that is not known. 0 when there is no memory: its death would not be seen. */
+#define MP_BIRTH_NEVER_DIES 1u /* a code object built into the binary */
+#define MP_BIRTH_UNKNOWN 0x7fffffffu
+uint32_t mp_tracer_mark_code(uintptr_t address);
 
 /* Visit every live block: site id, size in bytes, and address. Fuzzy while others record. */
 void mp_tracer_each(void (*visit)(uint32_t site, uint64_t size, uintptr_t address, void *data),

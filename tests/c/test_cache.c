@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include "py/stack/cache.h"
+#include "record/tracer.h"
 
 #define CASE(name) static void name(void **state __attribute__((unused)))
 
@@ -25,17 +26,16 @@ filled(void)
     self->trail.anchor = self->path.count = 1;
     self->trail.shared = true;
     self->lines[3].line = 1;
-    *mp_location_slot(self, 4096) = (struct mp_location_slot){4096, 1};
-    *mp_location_slot(self, 4195) = (struct mp_location_slot){4195, 2};
-    *mp_location_slot(self, 4196) = (struct mp_location_slot){4196, 3};
+    *mp_location_slot(self, 4096) = (struct mp_location_slot){4096, 1, 0};
+    *mp_location_slot(self, 4195) = (struct mp_location_slot){4195, 2, 0};
+    *mp_location_slot(self, 4196) = (struct mp_location_slot){4196, 3, 0};
     return self;
 }
 
-/* What hashes of stacks stand for, and which frames there were, is void in any case. */
+/* Which frames there were is void in any case. */
 static void
-assert_stacks_are_void(const struct mp_py_thread *self, uint64_t salt_before)
+assert_frames_are_void(const struct mp_py_thread *self)
 {
-    assert_true(self->salt != salt_before);
     assert_int_equal(self->trail.anchor, 0);
     assert_int_equal(self->path.count, 0);
     assert_int_equal(self->lines[3].line, 0);
@@ -46,7 +46,8 @@ CASE(flush_empties_all_that_is_known_of_instructions)
     struct mp_py_thread *self = filled();
     const uint64_t before = self->salt;
     mp_thread_flush(&self->thread, 71);
-    assert_stacks_are_void(self, before);
+    assert_true(self->salt != before); /* what hashes of stacks stand for */
+    assert_frames_are_void(self);
     assert_false(self->trail.shared); /* a new trace may try to have the anchor */
     for (uintptr_t ip = 4194; ip <= 4196; ip++)
         assert_int_equal(mp_location_slot(self, ip)->location, 0);
@@ -57,12 +58,29 @@ CASE(code_that_died_is_forgotten_and_no_other)
 {
     struct mp_py_thread *self = filled();
     const uint64_t before = self->salt;
-    mp_thread_forget(&self->thread, 71, 4096, 4196);
-    assert_stacks_are_void(self, before);
+    mp_thread_forget(&self->thread, 71, &(struct mp_death){4096, 4196, 9});
+    assert_true(self->salt == before);
+    assert_frames_are_void(self);
     assert_true(self->trail.shared);
     assert_int_equal(mp_location_slot(self, 4096)->location, 0);
     assert_int_equal(mp_location_slot(self, 4195)->location, 0);
     assert_int_equal(mp_location_slot(self, 4196)->location, 3);
+}
+
+CASE(stacks_with_no_younger_code_than_what_died_are_known_still)
+{
+    struct mp_py_thread *self = filled();
+    const uint32_t births[] = {0, 8, 9, 10, MP_BIRTH_UNKNOWN};
+    for (uint32_t i = 0; i < 5; i++)
+        self->sites[i * 500][i % MP_SITE_WAYS] = (struct mp_site_way){100 + i, i + 1, births[i]};
+    mp_thread_forget(&self->thread, 71, &(struct mp_death){4096, 4196, 9});
+    for (uint32_t i = 0; i < 5; i++) {
+        const struct mp_site_way *way = &self->sites[i * 500][i % MP_SITE_WAYS];
+        assert_int_equal(way->hash, i < 2 ? 100 + i : 0);
+        assert_int_equal(way->site, i < 2 ? i + 1 : 0);
+    }
+    mp_thread_forget(&self->thread, 72, &(struct mp_death){4096, 4196, 0}); /* it is not known */
+    assert_int_equal(self->sites[0][0].hash, 0);
 }
 
 CASE(same_generation_has_the_same_salt)
@@ -145,6 +163,7 @@ main(void)
         cmocka_unit_test(blocks_are_large_enough_from_the_first_on),
         cmocka_unit_test(flush_empties_all_that_is_known_of_instructions),
         cmocka_unit_test(code_that_died_is_forgotten_and_no_other),
+        cmocka_unit_test(stacks_with_no_younger_code_than_what_died_are_known_still),
         cmocka_unit_test(same_generation_has_the_same_salt),
         cmocka_unit_test(next_thread_finds_nothing_that_was_the_last_ones_alone),
         cmocka_unit_test(scratch_grows_and_keeps_its_contents),

@@ -9,6 +9,7 @@
 static struct {
     int flushes, forgets;
     uintptr_t begin, end; /* of the last one to be forgotten */
+    uint32_t birth;
     void (*meanwhile)(void);
 } seen;
 
@@ -22,12 +23,13 @@ flush(struct mp_thread *self)
 }
 
 static void
-forget(struct mp_thread *self, uintptr_t begin, uintptr_t end)
+forget(struct mp_thread *self, const struct mp_death *death)
 {
     (void)self;
     seen.forgets++;
-    seen.begin = begin;
-    seen.end = end;
+    seen.begin = death->begin;
+    seen.end = death->end;
+    seen.birth = death->birth;
     if (seen.meanwhile)
         seen.meanwhile();
 }
@@ -59,8 +61,11 @@ renew(struct mp_thread *self)
 static void
 die(int times)
 {
-    for (int i = 1; i <= times; i++)
-        mp_generation_note_death(&generation, (uintptr_t)i * 4096, 100);
+    for (int i = 1; i <= times; i++) {
+        const uintptr_t begin = (uintptr_t)i * 4096;
+        mp_generation_note_death(&generation,
+                                 &(struct mp_death){begin, begin + 100, (uint32_t)i + 7});
+    }
 }
 
 static void
@@ -136,6 +141,7 @@ CASE(few_deaths_are_forgotten_one_by_one)
         assert_int_equal(seen.forgets, deaths);
         assert_int_equal(seen.begin, deaths * 4096); /* the latest last */
         assert_int_equal(seen.end, deaths * 4096 + 100);
+        assert_int_equal(seen.birth, deaths + 7);
     }
     assert_int_equal(seen.flushes, 1);
     die(MP_FEW_DEATHS + 1);
@@ -148,7 +154,7 @@ CASE(death_at_an_unknown_place_voids_all)
 {
     struct mp_thread self = {.generation = MP_NO_GENERATION};
     renew(&self);
-    mp_generation_note_death(&generation, 4096, 0);
+    mp_generation_note_death(&generation, NULL);
     renew(&self);
     assert_true(seen.flushes == 2 && seen.forgets == 0);
 }

@@ -43,9 +43,9 @@ flush_large(struct mp_thread *self)
 }
 
 static void
-forget_large(struct mp_thread *self, uintptr_t begin, uintptr_t end)
+forget_large(struct mp_thread *self, const struct mp_death *death)
 {
-    forgotten = self->generation + end - begin;
+    forgotten = self->generation + death->end - death->begin;
 }
 
 static void
@@ -69,7 +69,7 @@ live_without_extension(void)
         return 1;
     struct mp_thread *self = mp_thread_self();
     mp_thread_flush(self, 5);
-    mp_thread_forget(self, 6, 1, 2);
+    mp_thread_forget(self, 6, &(struct mp_death){1, 2, 0});
     if (self->generation != 6)
         return 2;
     return mp_thread_extend(&extension) == MP_BAD_ARGUMENT &&
@@ -105,7 +105,7 @@ caches_of_the_extension_are_emptied_by_it(void **state)
     self->own[999] = 7; /* it is there */
     mp_thread_flush(&self->thread, 40);
     assert_int_equal(flushed_at, 40);
-    mp_thread_forget(&self->thread, 41, 4096, 4196);
+    mp_thread_forget(&self->thread, 41, &(struct mp_death){4096, 4196, 0});
     assert_int_equal(forgotten, 41 + 100);
     assert_int_equal(self->thread.generation, 41);
     assert_int_equal(mp_thread_extend(&extension), MP_OK); /* too late for another only */

@@ -89,6 +89,8 @@ CASE(stop_and_clear_forget_live_entries)
     }
 }
 
+static uint32_t died; /* birth of what a thread was told of last */
+
 /* A thread with a cache of two instructions. */
 struct caching {
     struct mp_thread thread;
@@ -102,8 +104,10 @@ flush(struct mp_thread *self)
 }
 
 static void
-forget(struct mp_thread *self, uintptr_t begin, uintptr_t end)
+forget(struct mp_thread *self, const struct mp_death *death)
 {
+    const uintptr_t begin = death->begin, end = death->end;
+    died = death->birth;
     struct caching *caching = (struct caching *)self;
     if (caching->first >= begin && caching->first < end)
         caching->first = 0;
@@ -153,6 +157,58 @@ CASE(marked_code_object_outlives_a_failed_realloc_and_then_voids_the_caches)
         assert_int_equal(second_too, i > 0);
     }
     assert_live(0);
+}
+
+CASE(births_of_code_objects_rise_and_are_told_when_they_die)
+{
+    bool second_too;
+    mp_tracer_activate();
+    caches_are_void(&second_too);
+    record(true, BASE, 200);
+    record(true, BASE + 4096, 200);
+    const uint32_t first = mp_tracer_mark_code(BASE);
+    const uint32_t second = mp_tracer_mark_code(BASE + 4096);
+    assert_true(first > MP_BIRTH_NEVER_DIES && second > first && second < MP_BIRTH_UNKNOWN);
+    assert_int_equal(mp_tracer_mark_code(BASE), first); /* met again */
+    assert_int_equal(mp_tracer_mark_code(ODD), MP_BIRTH_NEVER_DIES);
+    mp_tracer_free(true, BASE);
+    caches_are_void(&second_too);
+    assert_int_equal(died, first);
+    record(true, BASE, 200);
+    const uint32_t third = mp_tracer_mark_code(BASE); /* another one at its address */
+    assert_true(third > second);
+    mp_tracer_free(true, BASE + 4096);
+    caches_are_void(&second_too);
+    assert_int_equal(died, second);
+    mp_mem_fail_nth(1);
+    for (uintptr_t i = 2; i < 1000; i++)
+        mp_tracer_mark_code(BASE + i * 256);
+    mp_mem_fail_nth(0);
+    mp_tracer_free(true, BASE);
+    caches_are_void(&second_too);
+    assert_int_equal(died, third);
+}
+
+CASE(birth_that_had_no_memory_is_unknown_for_ever)
+{
+    bool second_too;
+    mp_tracer_activate();
+    caches_are_void(&second_too);
+    uint32_t birth = 0;
+    for (uintptr_t i = 0; i < 1000 && birth != MP_BIRTH_UNKNOWN; i++) {
+        record(true, BASE + i * 256, 200);
+        mp_mem_fail_nth(1); /* what is asked for now is for births only */
+        birth = mp_tracer_mark_code(BASE + i * 256);
+        mp_mem_fail_nth(0);
+        if (birth != MP_BIRTH_UNKNOWN)
+            continue;
+        assert_int_equal(mp_tracer_mark_code(BASE + i * 256), MP_BIRTH_UNKNOWN);
+        died = 1;
+        mp_tracer_free(true, BASE + i * 256);
+        caches_are_void(&second_too);
+        assert_int_equal(died, 0); /* all that is cached may be of it */
+    }
+    assert_int_equal(birth, MP_BIRTH_UNKNOWN);
 }
 
 CASE(thread_that_is_far_behind_forgets_all)
@@ -420,6 +476,8 @@ main(void)
         cmocka_unit_test(start_without_memory_fails_and_works_later),
         TEST(stop_and_clear_forget_live_entries),
         TEST(marked_code_object_outlives_a_failed_realloc_and_then_voids_the_caches),
+        TEST(births_of_code_objects_rise_and_are_told_when_they_die),
+        TEST(birth_that_had_no_memory_is_unknown_for_ever),
         TEST(thread_that_is_far_behind_forgets_all),
         TEST(stale_entry_is_replaced_and_does_not_raise_the_peak),
         TEST(block_that_is_lost_takes_a_stale_entry_with_it),

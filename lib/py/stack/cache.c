@@ -10,7 +10,6 @@ _Static_assert(offsetof(struct mp_py_thread, thread) == 0, "a block is both stru
 static void
 move_on(struct mp_py_thread *self)
 {
-    self->salt = self->thread.generation * 0xd1342543de82ef95u;
     self->trail.anchor = 0;
     self->path.count = 0;
     memset(self->lines, 0, sizeof self->lines);
@@ -21,22 +20,27 @@ flush(struct mp_thread *thread)
 {
     struct mp_py_thread *self = mp_py_thread(thread);
     move_on(self);
+    self->salt = thread->generation * 0xd1342543de82ef95u;
     self->trail.shared = false;
     memset(self->locations, 0, sizeof self->locations);
 }
 
-/* Stacks are known by hashes, which do not tell of what: those are void, all of them. */
+/* Stacks are known by hashes, which do not tell of what, but none of older code only is void. */
 static void
-forget(struct mp_thread *thread, uintptr_t begin, uintptr_t end)
+forget(struct mp_thread *thread, const struct mp_death *death)
 {
     struct mp_py_thread *self = mp_py_thread(thread);
+    const uintptr_t size = death->end - death->begin;
     move_on(self);
-    const uintptr_t size = end - begin;
     for (uintptr_t at = 0; at < size && at < 2 * MP_LOCATION_SLOTS; at += 2) {
-        struct mp_location_slot *slot = mp_location_slot(self, begin + at);
-        if (slot->ip - begin < size)
+        struct mp_location_slot *slot = mp_location_slot(self, death->begin + at);
+        if (slot->ip - death->begin < size)
             *slot = (struct mp_location_slot){0};
     }
+    struct mp_site_way *way = self->sites[0], *last = way + MP_SITE_SETS * MP_SITE_WAYS;
+    for (; way < last; way++)
+        if (way->youngest >= death->birth)
+            *way = (struct mp_site_way){0};
 }
 
 static void

@@ -21,16 +21,17 @@ enum {
     MP_LINE_CURSORS = 16, /* power of two */
 };
 
-/* Hash of a stack -> site id. */
+/* Hash of a stack -> site id. No code object of the stack has a later birth than `youngest`. */
 struct mp_site_way {
     uint64_t hash;
-    uint32_t site;
+    uint32_t site, youngest;
 };
 
-/* Instruction address -> location id (depot.h); `ip` 0 is free. */
+/* Instruction address -> location id (depot.h), and the birth of its code object (tracer.h);
+ * `ip` 0 is free. */
 struct mp_location_slot {
     uintptr_t ip;
-    uint32_t location;
+    uint32_t location, birth;
 };
 
 /* One Python frame as captured: identity of the code and of the instruction. */
@@ -59,6 +60,7 @@ struct mp_trail {
     uintptr_t held, held_at; /* what the interpreter's anchor was set to, and its count then */
     uint32_t stack;          /* of the depot: the frames outside; 0: not known */
     uint32_t kept;           /* how many of them `stack` has */
+    uint32_t youngest;       /* no code object of theirs has a later birth */
     bool anchor_folded;      /* frames right outside of the anchor are left out */
     struct mp_trail_step {
         uintptr_t frame, ip;
@@ -74,7 +76,7 @@ struct mp_path {
     struct mp_path_step {
         uintptr_t ip;
         uint32_t stack; /* of the depot, from here out */
-        bool folded;
+        uint32_t birth : 31, folded : 1;
     } steps[MP_PATH_FRAMES];
 };
 

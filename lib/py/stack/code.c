@@ -46,15 +46,20 @@ line_of(struct mp_py_thread *self, const PyCodeObject *code, int64_t offset)
                              offset);
 }
 
-/* The instructions may be a copy of the thread's, which dies before the code object does. */
-static bool
-mark_copy(const PyCodeObject *code, uintptr_t start)
+/* The birth of the code object, or of its instructions, which may be a copy of the thread's that
+ * dies before the code object does: the later one. 0: there is no memory. */
+static uint32_t
+mark(const PyCodeObject *code, uintptr_t start)
 {
-    return start == (uintptr_t)code->co_code_adaptive || mp_tracer_mark_code(start);
+    const uint32_t birth = mp_tracer_mark_code((uintptr_t)code);
+    if (!birth || start == (uintptr_t)code->co_code_adaptive)
+        return birth;
+    const uint32_t of_copy = mp_tracer_mark_code(start);
+    return of_copy && of_copy < birth ? birth : of_copy;
 }
 
 static uint32_t
-resolve(struct mp_py_thread *self, const struct mp_frame_key *frame)
+resolve(struct mp_py_thread *self, const struct mp_frame_key *frame, uint32_t *birth)
 {
     const PyCodeObject *code = (const PyCodeObject *)frame->code;
     const uintptr_t start = mp_code_start(code, frame->ip);
@@ -65,21 +70,23 @@ resolve(struct mp_py_thread *self, const struct mp_frame_key *frame)
     };
     if (!intern_text(self, code->co_filename, &location.file) ||
         !intern_text(self, code->co_qualname, &location.function) ||
-        !mp_tracer_mark_code(frame->code) || !mark_copy(code, start))
+        !(*birth = mark(code, start)))
         return 0;
     return mp_depot_location(&mp_tracer.depot, &location);
 }
 
 uint32_t
-mp_code_location(struct mp_py_thread *self, const struct mp_frame_key *frame)
+mp_code_location(struct mp_py_thread *self, const struct mp_frame_key *frame, uint32_t *birth)
 {
     struct mp_location_slot *slot = mp_location_slot(self, frame->ip);
     assert(frame->code != 0 && frame->ip != 0);
-    if (slot->ip == frame->ip)
+    if (slot->ip == frame->ip) {
+        *birth = slot->birth;
         return slot->location;
-    const uint32_t location = resolve(self, frame);
+    }
+    const uint32_t location = resolve(self, frame, birth);
     assert(!(location & MP_FOLDED));
     if (location)
-        *slot = (struct mp_location_slot){frame->ip, location};
+        *slot = (struct mp_location_slot){frame->ip, location, *birth};
     return location;
 }

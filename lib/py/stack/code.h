@@ -9,7 +9,9 @@
 
 #include "py/stack/cache.h"
 
-/* Location id (without MP_FOLDED); 0 when there is no memory. */
-uint32_t mp_code_location(struct mp_py_thread *self, const struct mp_frame_key *frame);
+/* Location id (without MP_FOLDED), and the birth of the code object (tracer.h); 0 when there is no
+ * memory. */
+uint32_t mp_code_location(struct mp_py_thread *self, const struct mp_frame_key *frame,
+                          uint32_t *birth);
 
 #endif

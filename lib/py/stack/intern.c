@@ -71,6 +71,11 @@ collect(struct mp_py_thread *self, const PyThreadState *tstate, bool whole)
     return stack;
 }
 
+/* A stack of the depot that is the one of now. */
+struct known_stack {
+    uint32_t stack, youngest; /* as in struct climb */
+};
+
 /* ---- into the tree ------------------------------------------------------------------- */
 
 /* The outermost frame of a stack that was cut; its text says why. */
@@ -89,22 +94,24 @@ depot_is_crowded(void)
     return mp_stacks_count(&mp_tracer.depot.stacks) >= MP_STACKS_BEFORE_CUT;
 }
 
-/* The frames outside of the anchor of a trail that holds are `kept` ones, and this stack. */
-static void
-tell_trail(struct mp_trail *trail, const struct mp_frame_key *anchor, uint32_t stack, uint32_t kept)
-{
-    trail->stack = stack;
-    trail->kept = kept;
-    trail->anchor_folded = anchor->folded;
-}
-
 /* Frames on their way into the tree. */
 struct climb {
-    uint32_t stack; /* of the frames done */
-    uint32_t depth; /* how many those are */
-    ptrdiff_t left; /* the frames self->frames[left - 1], ..., [0] are to come */
-    ptrdiff_t anchor; /* where the trail is told; -1: nowhere */
+    uint32_t stack;    /* of the frames done */
+    uint32_t depth;    /* how many those are */
+    uint32_t youngest; /* the latest birth of their code objects */
+    ptrdiff_t left;    /* the frames self->frames[left - 1], ..., [0] are to come */
+    ptrdiff_t anchor;  /* where the trail is told; -1: nowhere */
 };
+
+/* The frames outside of the anchor of a trail that holds are those done. */
+static void
+tell_trail(struct mp_trail *trail, const struct mp_frame_key *anchor, const struct climb *climb)
+{
+    trail->stack = climb->stack;
+    trail->kept = climb->depth;
+    trail->youngest = climb->youngest;
+    trail->anchor_folded = anchor->folded;
+}
 
 static bool
 is_on_path(const struct mp_path *path, const struct climb *climb)
@@ -115,10 +122,12 @@ is_on_path(const struct mp_path *path, const struct climb *climb)
 
 /* One frame is done; its stack is known. */
 static void
-step_up(struct mp_py_thread *self, struct climb *climb, uint32_t stack)
+step_up(struct mp_py_thread *self, struct climb *climb, uint32_t stack, uint32_t birth)
 {
     if (climb->left - 1 == climb->anchor)
-        tell_trail(&self->trail, &self->frames[climb->anchor], climb->stack, climb->depth);
+        tell_trail(&self->trail, &self->frames[climb->anchor], climb);
+    if (birth > climb->youngest)
+        climb->youngest = birth;
     climb->stack = stack;
     climb->depth++;
     climb->left--;
@@ -136,7 +145,7 @@ follow_path(struct mp_py_thread *self, struct climb *climb)
         const struct mp_path_step *step = &path->steps[climb->depth];
         if (step->ip != frame->ip || step->folded != frame->folded)
             return;
-        step_up(self, climb, step->stack);
+        step_up(self, climb, step->stack, step->birth);
     }
 }
 
@@ -146,13 +155,13 @@ push_frames(struct mp_py_thread *self, struct climb *climb)
 {
     enum { MOST = 64 };
     struct mp_path *path = &self->path;
-    uint32_t stacks[MOST]; /* locations first */
+    uint32_t stacks[MOST], births[MOST]; /* `stacks`: locations first */
     const uint32_t count = climb->left < MOST ? (uint32_t)climb->left : MOST;
 
     uint32_t next = 0;
     do {
         const struct mp_frame_key *frame = &self->frames[climb->left - 1 - next];
-        const uint32_t location = mp_code_location(self, frame);
+        const uint32_t location = mp_code_location(self, frame, &births[next]);
         if (!location)
             return false;
         stacks[next] = location | (frame->folded ? MP_FOLDED : 0);
@@ -163,51 +172,57 @@ push_frames(struct mp_py_thread *self, struct climb *climb)
         const struct mp_frame_key *frame = &self->frames[climb->left - 1];
         if (is_on_path(path, climb)) {
             path->steps[climb->depth] =
-                (struct mp_path_step){frame->ip, stacks[i], frame->folded};
+                (struct mp_path_step){frame->ip, stacks[i], births[i], frame->folded};
             path->count = climb->depth + 1;
         }
-        step_up(self, climb, stacks[i]);
+        step_up(self, climb, stacks[i], births[i]);
     }
     return true;
 }
 
-/* Stack id of what was collected, outermost first into the tree. False: no room for it. */
+/* What was collected, outermost first into the tree. False: no room for it. Where frames are left
+ * out their births are not known. */
 static bool
-intern_frames(struct mp_py_thread *self, struct collected frames, uint32_t *stack)
+intern_frames(struct mp_py_thread *self, struct collected frames, struct known_stack *known)
 {
     const struct mp_trail *trail = &self->trail;
     struct climb climb = {.left = frames.count, .anchor = frames.cut ? -1 : frames.anchor};
 
-    if (frames.cut)
+    if (frames.cut) {
         climb.stack = cut_mark("<frames left out: deep recursion>");
+        climb.youngest = MP_BIRTH_UNKNOWN;
+    }
     if (frames.known) {
         climb.stack = trail->stack;
         climb.depth = trail->kept;
+        climb.youngest = trail->youngest;
         self->frames[frames.anchor].folded = trail->anchor_folded;
     } else if (climb.left > MP_CUT_DEPTH && depot_is_crowded()) {
         climb.left = MP_CUT_DEPTH;
         climb.stack = cut_mark("<frames left out: too many call stacks>");
+        climb.youngest = MP_BIRTH_UNKNOWN;
         climb.anchor = -1;
     }
     follow_path(self, &climb);
     while (climb.left)
         if (!push_frames(self, &climb))
             return false;
-    *stack = climb.stack;
+    *known = (struct known_stack){climb.stack, climb.youngest};
     return true;
 }
 
-/* Stack id of the frames of now. False: no room for it. */
+/* The stack of now. False: no room for it. */
 static bool
-intern_stack(struct mp_py_thread *self, const PyThreadState *tstate, uint32_t *stack)
+intern_stack(struct mp_py_thread *self, const PyThreadState *tstate, struct known_stack *known)
 {
     const struct collected frames = collect(self, tstate, depot_is_crowded());
-    if (frames.count < 0 || !intern_frames(self, frames, stack))
+    if (frames.count < 0 || !intern_frames(self, frames, known))
         return false;
 #ifdef MP_CHECK_WALKS
-    uint32_t whole = 0;
+    struct known_stack whole;
     self->path.count = 0;
-    if (intern_frames(self, collect(self, tstate, true), &whole) && whole != *stack)
+    if (intern_frames(self, collect(self, tstate, true), &whole) &&
+        (whole.stack != known->stack || whole.youngest > known->youngest))
         abort();
 #endif
     return true;
@@ -236,11 +251,13 @@ mp_intern_site(struct mp_py_thread *self, const PyThreadState *tstate, uint64_t 
             put_first(set, set[way], way);
             return set->site;
         }
-    if (tstate && !intern_stack(self, tstate, &site.stack))
+    struct known_stack known = {0};
+    if (tstate && !intern_stack(self, tstate, &known))
         return 0;
+    site.stack = known.stack;
     const uint32_t id = mp_tracer_site(&site);
     if (!id)
         return 0;
-    put_first(set, (struct mp_site_way){hash, id}, MP_SITE_WAYS - 1);
+    put_first(set, (struct mp_site_way){hash, id, known.youngest}, MP_SITE_WAYS - 1);
     return id;
 }
