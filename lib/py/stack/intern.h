@@ -23,4 +23,9 @@
 uint32_t mp_intern_site(struct mp_py_thread *self, const PyThreadState *tstate, uint64_t hash,
                         struct mp_site site);
 
+#ifdef MP_CHECK_WALKS
+/* What the cache knows of a hash: is it the stack of now? Aborts. */
+void mp_intern_check(struct mp_py_thread *self, const PyThreadState *tstate, uint64_t hash);
+#endif
+
 #endif

@@ -86,6 +86,9 @@ mp_stack_site(struct mp_thread *thread, const PyThreadState *tstate, enum mp_kin
 #endif
 
     const struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];
+#ifdef MP_CHECK_WALKS
+    mp_intern_check(self, tstate, hash);
+#endif
     if (MP_LIKELY(set[0].hash == hash))
         return set[0].site;
     if (MP_LIKELY(set[1].hash == hash))
