@@ -241,6 +241,22 @@ put_first(struct mp_site_way *set, struct mp_site_way first, int last)
     set[0] = first;
 }
 
+#ifdef MP_CHECK_WALKS
+void
+mp_intern_check(struct mp_py_thread *self, const PyThreadState *tstate, uint64_t hash)
+{
+    const struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];
+    for (int way = 0; way < MP_SITE_WAYS && tstate; way++) {
+        struct known_stack now;
+        if (set[way].hash != hash || depot_is_crowded() ||
+            !intern_frames(self, collect(self, tstate, true), &now))
+            continue;
+        if (mp_depot_site_at(&mp_tracer.depot, set[way].site)->stack != now.stack)
+            abort();
+    }
+}
+#endif
+
 uint32_t
 mp_intern_site(struct mp_py_thread *self, const PyThreadState *tstate, uint64_t hash,
                struct mp_site site)
@@ -262,19 +278,3 @@ mp_intern_site(struct mp_py_thread *self, const PyThreadState *tstate, uint64_t 
     put_first(set, (struct mp_site_way){hash, id, known.youngest}, MP_SITE_WAYS - 1);
     return id;
 }
-
-#ifdef MP_CHECK_WALKS
-void
-mp_intern_check(struct mp_py_thread *self, const PyThreadState *tstate, uint64_t hash)
-{
-    const struct mp_site_way *set = self->sites[hash & (MP_SITE_SETS - 1)];
-    for (int way = 0; way < MP_SITE_WAYS && tstate; way++) {
-        struct known_stack now;
-        if (set[way].hash != hash || depot_is_crowded() ||
-            !intern_frames(self, collect(self, tstate, true), &now))
-            continue;
-        if (mp_depot_site_at(&mp_tracer.depot, set[way].site)->stack != now.stack)
-            abort();
-    }
-}
-#endif
