@@ -189,8 +189,7 @@ def prepare(workload: Workload) -> Ready:
     install(environment, (*workload.needs, "rich"))
     folder = unpacked(environment, workload) if workload.archive else KEPT / "empty"
     folder.mkdir(parents=True, exist_ok=True)
-    if not workload.archive:
-        (folder / "pytest.ini").write_text("[pytest]\n")  # not that of this tree
+    (KEPT / "pytest.ini").write_text("[pytest]\n")  # the tree's own is not for these tests
     return Ready(workload, environment, folder)
 
 
