@@ -32,8 +32,11 @@ forget(struct mp_thread *thread, const struct mp_death *death)
     struct mp_py_thread *self = mp_py_thread(thread);
     const uintptr_t size = death->end - death->begin;
     move_on(self);
-    for (uintptr_t at = 0; at < size && at < 2 * MP_LOCATION_SLOTS; at += 2) {
-        struct mp_location_slot *slot = mp_location_slot(self, death->begin + at);
+    const uintptr_t few = size / 2 < MP_LOCATION_SLOTS ? size / 2 + 1 : MP_LOCATION_SLOTS;
+    for (uintptr_t i = 0; i < few; i++) {
+        struct mp_location_slot *slot = few < MP_LOCATION_SLOTS
+                                            ? mp_location_slot(self, death->begin + 2 * i)
+                                            : &self->locations[i];
         if (slot->ip - death->begin < size)
             *slot = (struct mp_location_slot){0};
     }

@@ -110,11 +110,12 @@ mp_py_thread(const struct mp_thread *thread)
     return (struct mp_py_thread *)thread;
 }
 
-/* Where the location of an instruction is kept: those of one code object lie side by side. */
+/* Where the location of an instruction, of two bytes, is kept: those of one page side by side.
+ * Each page begins elsewhere, for pymalloc puts objects of a size at the same places of pages. */
 static inline struct mp_location_slot *
 mp_location_slot(struct mp_py_thread *self, uintptr_t ip)
 {
-    return &self->locations[ip / 2 & (MP_LOCATION_SLOTS - 1)]; /* an instruction has two bytes */
+    return &self->locations[(ip / 2 + (ip >> 12) * 1259) & (MP_LOCATION_SLOTS - 1)];
 }
 
 /* Make room for `count` frames in the thread's scratch; false when there is no memory. */
