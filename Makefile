@@ -46,7 +46,7 @@ EXT = pymod/memprof/_core$(EXT_SUFFIX)
 EXT_OBJECTS = $(EXT_SOURCES:%.c=build/ext-$(PY_TAG)/%.o)
 
 .PHONY: all lib ext setup demo check check-c check-py check-timing lint install clean help \
-        check-pythons check-walks check-cpython python-table wheel soak nightly check-debug check-asan check-ubsan check-tsan fuzz bench bench-real bench-pythons bench-publish bench-micro budget
+        check-pythons check-walks check-aarch64 check-cpython python-table wheel soak nightly check-debug check-asan check-ubsan check-tsan fuzz bench bench-real bench-pythons bench-publish bench-micro budget
 
 all: lib ext                ## build the C library and the extension
 
@@ -135,6 +135,9 @@ check-walks:                ## the same, where each stack's hash is compared wit
 	@MEMPROF_RESULTS=build/walks.json CFLAGS="-O1 -g -DMP_CHECK_WALKS" \
 	  $(PYTHON) tests/matrix/check_pythons.py $(PYTHONS)
 
+check-aarch64:              ## make check in an aarch64 Debian under emulation: by hand, an hour
+	@tests/matrix/emulated $(if $(PYTEST),"PYTEST=$(PYTEST)")
+
 TESTS ?= usual
 check-cpython: setup        ## CPython's own tests (TESTS=short, usual, all or names), bare and under memprof
 	@$(PYTHON) tests/matrix/check_cpython.py --tests "$(TESTS)" $(PYTHONS)
@@ -219,4 +222,4 @@ clean:                      ## remove what was built
 	rm -rf build pymod/memprof/*.so configure config.log config.status autom4te.cache
 
 help:                       ## this list
-	@sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  %-36s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  %-36s %s\n", $$1, $$2}'

@@ -13,20 +13,31 @@ uint64_t mp_time_now(void);
 /* Since 1970. */
 int64_t mp_time_of_day(void);
 
-/* Of an unknown, constant rate. */
+/* Of an unknown, constant rate. By the machine: a counter that is read without a call, or the
+ * time. */
+static inline uint64_t mp_ticks(void);
+
+#if defined(__x86_64__)
 static inline uint64_t
 mp_ticks(void)
 {
-#if defined(__x86_64__)
     return __builtin_ia32_rdtsc();
+}
 #elif defined(__aarch64__)
+static inline uint64_t
+mp_ticks(void)
+{
     uint64_t ticks;
     __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
     return ticks;
-#else
-    return mp_time_now();
-#endif
 }
+#else
+static inline uint64_t
+mp_ticks(void)
+{
+    return mp_time_now();
+}
+#endif
 
 /* How many ticks `nanoseconds` are; takes that long. */
 uint64_t mp_ticks_of(uint64_t nanoseconds);

@@ -34,6 +34,8 @@ if sys.version_info >= (3, 13):
 
 # tests/matrix/check_sanitized.py: what programs need to load an extension built with a sanitizer.
 SANITIZER = {}
+# What an emulator has of the resident memory of each process, in bytes (tests/matrix/emulated).
+EMULATOR = 32 << 20 if "MEMPROF_EMULATED" in os.environ else 0
 # How many times as long as on an idle machine programs may take, before they are said to hang.
 PATIENCE = int(os.environ.get("MEMPROF_PATIENCE", "3"))
 if "MEMPROF_SANITIZER" in os.environ:

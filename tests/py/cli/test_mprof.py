@@ -8,7 +8,7 @@ import xml.etree.ElementTree as xml
 
 import memprof
 import pytest
-from conftest import FREE_THREADED, PYMOD, environment, run, run_memprof
+from conftest import EMULATOR, FREE_THREADED, PYMOD, environment, run, run_memprof
 from memprof.control import memory_usage as usage
 from memprof.model import recording as mprofile
 
@@ -137,7 +137,8 @@ def test_children_and_other_commands(tmp_path):
     apart, together = mprofile.read(tmp_path / "m.dat"), mprofile.read(tmp_path / "c.dat")
     assert len(apart.children) == 1
     (below,) = apart.children.values()
-    assert max(sample.memory for sample in below) > 40 > apart.peak() - 10
+    assert max(sample.memory for sample in below) > 40
+    assert apart.peak() < 50 + EMULATOR / 2**20
     assert together.peak() > 65
     assert "  Child " in mprof("peak", "m.dat", cwd=tmp_path).stdout
 

@@ -7,7 +7,7 @@ import sys
 import tarfile
 
 import pytest
-from conftest import FREE_THREADED, GIVES_BACK, PYMOD, ROOT, environment, run, run_plain
+from conftest import EMULATOR, FREE_THREADED, GIVES_BACK, PYMOD, ROOT, environment, run, run_plain
 
 MODULE = "memprof.compat.memory_profiler"
 
@@ -17,6 +17,10 @@ MODULE = "memprof.compat.memory_profiler"
 CANNOT_PASS = {
     "test_exit_code.py": "uses assertRaisesRegexp, which unittest lost in Python 3.12"
     if sys.version_info >= (3, 12)
+    else None,
+    "test_increment_display.py": "what is allocated and freed must be the same to a MiB,"
+    " but an emulator keeps some of it"
+    if EMULATOR
     else None,
 }
 
@@ -61,7 +65,9 @@ def their_tests():
         if done.returncode or not archives:
             pytest.skip(f"its source distribution is not to be had: {done.stderr[-200:]}")
         with tarfile.open(archives[0]) as archive:
-            archive.extractall(folder, filter="data")
+            if hasattr(tarfile, "data_filter"):  # 3.11.4 and later
+                archive.extraction_filter = tarfile.data_filter
+            archive.extractall(folder)
     shim = folder / "shim"
     shim.mkdir(exist_ok=True)
     replace = "import sys\nfrom {} import {} as real\nsys.modules[__name__] = real\n"

@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import PROGRAMS, run_memprof, run_plain, run_traced
+from conftest import EMULATOR, PROGRAMS, run_memprof, run_plain, run_traced
 from memprof import Traceback
 from memprof.model.leaks import Leak
 from memprof.views.leak_report import name_objects
@@ -24,11 +24,12 @@ LEAKS = {
 }
 CLEAN = re.findall(r"^def (clean_\w+)", "\n".join(SOURCE), re.MULTILINE)
 
-AT_ONCE = 6  # the programs sleep most of the time
+AT_ONCE = 1 if EMULATOR else 6  # the programs sleep most of the time
+SECONDS = ["4"] if EMULATOR else []  # how long they go on, where their own default is too short
 
 
 def run_leaks(name, path, *options):
-    return run_traced(LEAKING, name, memprof=("--leaks", "-o", path, *options))
+    return run_traced(LEAKING, name, *SECONDS, memprof=("--leaks", "-o", path, *options))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ def storm(n=300):
 def strangers():  # threads that Python does not know
     return len(os.listdir("/proc/self/task")) - threading.active_count()
 
-known = int("TSAN_OPTIONS" in os.environ)  # ThreadSanitizer has one
+# ThreadSanitizer has one, and so has an emulator
+known = int("TSAN_OPTIONS" in os.environ or "MEMPROF_EMULATED" in os.environ)
 
 def settle(seconds=60):
     # before 3.13 join() comes back while the thread is still freeing

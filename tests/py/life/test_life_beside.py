@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import pytest
 from coexistence_helpers import FORK, PRELUDE, WHILE_OTHERS, run
-from conftest import ALLOCATORS, FREE_THREADED, ROOT, run_plain, run_traced
+from conftest import ALLOCATORS, EMULATOR, FREE_THREADED, ROOT, run_plain, run_traced
 from memprof import Snapshot
 
 # ---- event loops -------------------------------------------------------------------------------
@@ -357,6 +357,9 @@ def test_without_asserts_and_docstrings():
 
 # ---- no memory left ------------------------------------------------------------------------------
 
+# Under an emulator such a program takes all memory of the machine.
+needs_limits = pytest.mark.skipif(bool(EMULATOR), reason="an emulator limits no address space")
+
 EXHAUSTED = """
 import resource
 memprof.start()
@@ -382,11 +385,13 @@ memprof.take_snapshot().statistics("stack")
 """
 
 
+@needs_limits
 def test_exhausted_memory():
     """MemoryError reaches the program each time, and the trace goes on."""
     run(EXHAUSTED)
 
 
+@needs_limits
 def test_a_program_without_memory_ends_as_without_memprof(tmp_path):
     source = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (400_000_000, -1))\n"
     source = source.replace("-1", "resource.RLIM_INFINITY") + "kept = [bytes(5_000_000_000)]\n"
@@ -426,6 +431,7 @@ def least_that_is_enough(*words):
     pytest.skip("needs more than 2 GB of address space")
 
 
+@needs_limits
 def test_without_memory_from_the_start(tmp_path):
     """Under ulimit -v: refused, or traced; 48 MB more than Python needs by itself are enough.
     (With a little less CPython itself may go round in circles: it needs an int to tell of where
