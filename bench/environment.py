@@ -45,6 +45,14 @@ def cpu_model() -> str:
     return found[1] if found else platform.machine()
 
 
+def warn_when_busy() -> float:
+    """The load of the machine."""
+    load = os.getloadavg()[0]
+    if load > 1:
+        say(f"the machine is busy (load {load:.1f}): quote ratios with their spread, never seconds")
+    return load
+
+
 class TooLong(Exception):
     """A process was ended because it took too long."""
 

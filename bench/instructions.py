@@ -310,8 +310,9 @@ def check(key: str, counts: dict[str, float]) -> int:
     for line in over:
         print(f"budget: {line}")
     if not over:
-        share = sum(counts.values()) / sum(budget.get(name, 0) for name in counts)
-        print(f"budget: kept by {len(counts)} counts, {share:.1%} of it ({key})")
+        known = [name for name in counts if name in budget]
+        share = sum(map(counts.get, known)) / (sum(map(budget.get, known)) or 1)
+        print(f"budget: kept by {len(known)} counts, {share:.1%} of it ({key})")
     return 1 if over else 0
 
 

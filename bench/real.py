@@ -28,14 +28,14 @@ import outcomes
 import resources
 import software
 import tables
-from environment import ROOT, Environment, TooLong, cpu_model, say, tag
+from environment import ROOT, Environment, TooLong, cpu_model, say, tag, warn_when_busy
 from outcomes import Outcome
+from overhead import FAR
 from run import OUTPUT, store
 from software import WORKLOADS, Ready, Unavailable
 from statistic import geomean, ratio
 from tools import REAL
 
-FAR = 8  # a tool that takes more CPU time than this, against bare, is measured in one round only
 WHAT = ("cpu", "wall", "rss")
 OLD = "memprof-old"
 
@@ -273,8 +273,7 @@ def main() -> None:
         trees[OLD] = settings.memprof_tree.resolve()
     trees = {tool: built(tree, ready[0].environment) for tool, tree in trees.items()}
     tools = installed(ready, settings.tools, left_out)
-    if (load := os.getloadavg()[0]) > 1:
-        say(f"the machine is busy (load {load:.1f}): quote ratios with their spread, never seconds")
+    load = warn_when_busy()
     python = sys.version.split()[0] + ("t" if tag().endswith("t") else "")
     part = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import costs
 import overhead
-from environment import ROOT, Environment, describe, say, tag
+from environment import ROOT, Environment, describe, say, tag, warn_when_busy
 from suite import ALL
 from tools import TOOLS
 
@@ -88,9 +88,7 @@ def main() -> None:
     if settings.output.exists():  # parts that are not measured now stay as they are
         old = json.loads(settings.output.read_text())
         document |= {key: old[key] for key in ("overhead", "costs", "real") if key in old}
-    load = os.getloadavg()[0]
-    if load > 1:
-        say(f"the machine is busy (load {load:.1f}): quote ratios with their spread, never seconds")
+    warn_when_busy()
     if "overhead" in settings.parts:
         document["overhead"] = run_overhead(environment, settings)
     parts = [part for part in settings.parts if part != "overhead"]

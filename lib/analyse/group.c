@@ -25,7 +25,7 @@ hash_group(const struct mp_symbol_location *location, enum mp_group_by by)
         hash = mp_hash_mix(hash, (uint64_t)location->function << 32 | location->first_line);
     else if (by == MP_BY_LINE)
         hash = mp_hash_mix(hash, location->line);
-    return mp_hash_mix(hash, 0) >> 16;
+    return hash >> 16;
 }
 
 /* leader[i] becomes the first location of the group of location i. */

@@ -157,10 +157,10 @@ intern_stacks(const struct mp_symbols *symbols, struct mp_depot *depot, const st
     stack_ids[0] = 0;
     for (uint32_t id = 1; id <= symbols->stacks; id++) {
         const struct mp_symbol_stack *from = &symbols->stack[id];
-        const uint32_t location =
-            map->location[from->location & ~MP_FOLDED] | (from->location & MP_FOLDED);
         if (!from->location)
             continue; /* a hole */
+        const uint32_t location =
+            map->location[from->location & ~MP_FOLDED] | (from->location & MP_FOLDED);
         stack_ids[id] = mp_depot_stack(depot, stack_ids[from->parent], location);
         if (!stack_ids[id])
             return false;

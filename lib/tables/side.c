@@ -9,7 +9,7 @@
 static size_t
 home_of(const struct mp_side *side, uint64_t domain, uintptr_t address)
 {
-    return (mp_hash_mix(mp_hash_mix(domain, address), 0) >> 20) & (side->capacity - 1);
+    return mp_hash_mix(domain, address) >> 20 & (side->capacity - 1);
 }
 
 /* The slot of a key, or the free one where it belongs. The table is never full. */
